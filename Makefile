@@ -1,0 +1,41 @@
+# The one place of commands; continuous integration runs the same ones. `make help` lists them.
+# Every target sets up first, which takes a second when nothing has changed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PORT ?= 8000
+ARGS ?=
+VENV := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit check bench lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv from the lock and install the project in it (PYTHON=...)
+	@$(PYTHON) requirements/setup_venv.py
+
+demo: setup ## fit two profiles, serve them beside the base, show the answers (PORT=8000)
+	@$(VENV)/lethe demo --port $(PORT)
+
+test: setup ## every test (ARGS=... goes to pytest)
+	@$(VENV)/python -m pytest $(ARGS)
+
+test-unit: setup ## the tests that need no engine and no server (ARGS=...)
+	@$(VENV)/python -m pytest tests/unit $(ARGS)
+
+check: setup ## ruff, mypy and the layering test
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/python -m pytest -q tests/unit/test_layering.py
+
+bench: setup ## stock vLLM and Lethe side by side (ARGS=...)
+	@$(VENV)/python -m benchmarks.serving $(ARGS)
+
+lock: setup ## write requirements/*.lock anew (ARGS=--upgrade lets versions move)
+	@$(VENV)/python requirements/lock.py $(ARGS)
+
+clean: ## remove .venv and every cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

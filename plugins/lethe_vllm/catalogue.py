@@ -1,0 +1,193 @@
+"""Named profiles in a folder, `NAME.safetensors` each. Knows nothing of the engine.
+
+The folder is the truth: every look-up compares the file's identity with what was last read, so
+several processes that share it agree, and a file dropped into it is served. Writes are atomic.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lethe_projections import artifact, base_model
+from lethe_projections.base_model import BaseModel
+from lethe_projections.errors import LetheError
+from lethe_projections.profile import Profile
+from lethe_vllm.errors import UnavailableError, UnknownProfileError
+from lethe_vllm.selection import BASE, BASE_VARIANT, Selection, Variant, check_name
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A profile under its name, validated against the base model.
+
+    Attributes:
+        name: what requests call it.
+        digest: sha256 of its file.
+        profile: its contents.
+        modified: Unix time in seconds of the file's last change.
+    """
+
+    name: str
+    digest: str
+    profile: Profile
+    modified: float
+
+    @property
+    def variant(self) -> Variant:
+        return Variant(self.name, self.digest)
+
+
+class Catalogue:
+    """Profiles by name, for one base model.
+
+    Attributes:
+        folder: where the files are.
+        base: the model they must be for.
+    """
+
+    def __init__(self, folder: Path | None, base: BaseModel) -> None:
+        """Opens `folder`, which is created if missing; None makes a private one for this process.
+
+        Raises:
+            LetheError: a file in it is not a valid profile for `base`.
+        """
+        self._private = tempfile.TemporaryDirectory(prefix="lethe-") if folder is None else None
+        self.folder = Path(self._private.name) if self._private else Path(folder or "")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.base = base
+        self._read: dict[str, tuple[tuple[int, ...], Entry]] = {}
+        self._lock = threading.Lock()
+        for name in self.names():
+            self.entry(name)
+
+    def names(self) -> list[str]:
+        """Every name, sorted. Files whose name could not be requested are refused.
+
+        Raises:
+            SelectionError: such a file is there.
+        """
+        return sorted(check_name(file.name.removesuffix(SUFFIX)) for file in self._files())
+
+    def entry(self, name: str) -> Entry:
+        """The profile of that name, as its file is now.
+
+        Raises:
+            UnknownProfileError: there is none.
+            LetheError: its file is not a valid profile for the base model.
+        """
+        file = self.folder / f"{check_name(name)}{SUFFIX}"
+        try:
+            with file.open("rb") as handle:
+                return self._entry(name, os.fstat(handle.fileno()), file)
+        except FileNotFoundError:
+            raise UnknownProfileError(
+                f"profile: expected one of {', '.join([BASE, *self.names()])}, found '{name}'; "
+                "PUT it first, or correct the name"
+            ) from None
+
+    def resolve(self, selection: Selection) -> Variant:
+        """What a selection means now.
+
+        Raises:
+            UnknownProfileError: no such name, or it has another digest.
+            LetheError: as `entry`.
+        """
+        if selection.name == BASE:
+            return BASE_VARIANT
+        entry = self.entry(selection.name)
+        if selection.digest is not None and not entry.digest.startswith(selection.digest):
+            raise UnknownProfileError(
+                f"profile {selection.name}: expected digest {selection.digest}, found "
+                f"{entry.digest}; it was replaced: ask for the new digest, or for the name alone"
+            )
+        return entry.variant
+
+    def data(self, variant: Variant) -> bytes:
+        """The artifact's bytes.
+
+        Raises:
+            UnavailableError: the file changed since the variant was resolved.
+        """
+        try:
+            data = (self.folder / f"{check_name(variant.name)}{SUFFIX}").read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if artifact.digest(data) != variant.digest:
+            raise UnavailableError(
+                f"profile {variant.name}: expected digest {variant.digest[:12]} in its file, found "
+                "another: it was replaced or deleted meanwhile; send the request again"
+            )
+        return data
+
+    def check(self, data: bytes) -> Profile:
+        """Validates an artifact against the format and the base model.
+
+        Raises:
+            ArtifactError: malformed.
+            IncompatibleError: for another model.
+        """
+        profile = artifact.from_bytes(data)
+        base_model.check(profile.base, self.base)
+        return profile
+
+    def put(self, name: str, data: bytes) -> Entry:
+        """Stores a profile under a name, replacing what is there in one step.
+
+        Raises:
+            LetheError: it is not a valid profile for the base model; nothing is changed.
+        """
+        check_name(name)
+        self.check(data)
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".put-", delete=False) as handle:
+            try:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+                os.replace(handle.name, self.folder / f"{name}{SUFFIX}")
+            except BaseException:
+                os.unlink(handle.name)
+                raise
+        self._sync_folder()
+        return self.entry(name)
+
+    def delete(self, name: str) -> Entry:
+        """Forgets a name; returns what it was.
+
+        Raises:
+            UnknownProfileError: there is none.
+        """
+        entry = self.entry(name)
+        (self.folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        self._sync_folder()
+        return entry
+
+    def _files(self) -> Iterator[Path]:
+        return (file for file in self.folder.glob(f"*{SUFFIX}") if not file.name.startswith("."))
+
+    def _entry(self, name: str, stat: os.stat_result, file: Path) -> Entry:
+        identity = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        with self._lock:
+            known = self._read.get(name)
+            if known is None or known[0] != identity:
+                known = (identity, self._validated(name, file, stat.st_mtime))
+                self._read[name] = known
+            return known[1]
+
+    def _validated(self, name: str, file: Path, modified: float) -> Entry:
+        data = file.read_bytes()
+        try:
+            return Entry(name, artifact.digest(data), self.check(data), modified)
+        except LetheError as error:
+            raise type(error)(f"profile {name} ({file.name}): {error}") from error
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

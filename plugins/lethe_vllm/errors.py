@@ -1,0 +1,26 @@
+"""What can go wrong while serving, on top of `lethe_projections.errors`.
+
+LetheError
+├── SelectionError       a request's selection is malformed or contradicts itself (400)
+├── UnknownProfileError  no profile of that name or digest                        (404)
+├── UnsupportedError     the engine cannot serve this, as it was started          (409)
+└── UnavailableError     the profile exists, but could not be made resident       (503)
+"""
+
+from lethe_projections.errors import LetheError
+
+
+class SelectionError(LetheError):
+    """The request's selection of a variant is malformed or contradicts itself."""
+
+
+class UnknownProfileError(LetheError):
+    """No profile has the requested name or digest."""
+
+
+class UnsupportedError(LetheError):
+    """The running engine, as it was configured, cannot do what was asked."""
+
+
+class UnavailableError(LetheError):
+    """The profile is known but is not resident and could not be loaded."""

@@ -1,0 +1,79 @@
+"""Lethe's options for one engine, from `additional_config={"lethe": {...}}`.
+
+An engine serves variants if and only if that key is there, or `VLLM_PLUGINS` names `lethe`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from lethe_projections.projector import HOOKS, Site
+from lethe_vllm.errors import UnsupportedError
+
+CONFIG_KEY = "lethe"
+DEFAULT_SITES = "block,mlp,down_proj"
+SITE_FORMAT = 1
+"""Changes whenever the compiled graph of a site does: it is part of vLLM's compile-cache key."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one engine serves variants.
+
+    Attributes:
+        sites: hooks to install, comma-separated, each with an optional layer or inclusive range:
+            `block,down_proj:2-5`. A profile that edits elsewhere is refused.
+        profiles: folder of `NAME.safetensors`; None for a private, empty one.
+    """
+
+    sites: str = DEFAULT_SITES
+    profiles: Path | None = None
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Reads the value under `lethe`.
+
+        Raises:
+            UnsupportedError: not an object of the known keys.
+        """
+        known = {"sites", "profiles", "format"}
+        if not isinstance(value, Mapping) or set(value) - known:
+            raise UnsupportedError(
+                f"additional_config['lethe']: expected an object with keys among sites, profiles, "
+                f"found {value!r}; see 'lethe serve --help'"
+            )
+        profiles = value.get("profiles")
+        options = cls(value.get("sites", DEFAULT_SITES), Path(profiles) if profiles else None)
+        options.declared(1)
+        return options
+
+    @property
+    def compile_key(self) -> dict[str, Any]:
+        """What may stay in `additional_config`, whose hash is part of the compile-cache key."""
+        return {"sites": self.sites, "format": SITE_FORMAT}
+
+    def declared(self, num_layers: int) -> frozenset[Site]:
+        """The sites to install in a model of `num_layers` blocks.
+
+        Raises:
+            UnsupportedError: `sites` is not of the documented form.
+        """
+        chosen: set[Site] = set()
+        for part in self.sites.split(","):
+            hook, _, layers = part.strip().partition(":")
+            first, _, last = layers.partition("-")
+            if hook not in HOOKS or (layers and not (first.isdigit() and (last or "0").isdigit())):
+                raise UnsupportedError(
+                    f"sites: expected HOOK[:LAYER[-LAYER]],... with HOOK among {', '.join(HOOKS)}, "
+                    f"found {part!r}; for example {DEFAULT_SITES!r}"
+                )
+            end = int(last or first) + 1 if layers else num_layers
+            chosen.update(Site(layer, hook) for layer in range(int(first or 0), end))
+        return frozenset(chosen)
+
+
+def named_in_environment() -> bool:
+    """Whether `VLLM_PLUGINS` asks for Lethe by name, which enables it for every engine."""
+    return "lethe" in os.environ.get("VLLM_PLUGINS", "").split(",")

@@ -1,0 +1,93 @@
+"""The methods that `collective_rpc` reaches on every worker (`worker_extension_cls`)."""
+
+import time
+from typing import Any
+
+from lethe_projections import artifact
+from lethe_projections.errors import LetheError
+from lethe_projections.projector import Projector, Site
+from lethe_vllm import canary, compat, installation
+from lethe_vllm.edit import live
+from lethe_vllm.errors import UnavailableError, UnsupportedError
+
+
+class LetheWorker:
+    """Mixed into vLLM's worker class. Replies are plain data; failures raise."""
+
+    def lethe_status(self) -> dict[str, Any]:
+        """Runs a dummy step and reports this rank's sites.
+
+        Raises:
+            UnavailableError: no site is installed, or one did not run.
+        """
+        installed = installation.current().installed
+        live.reached = set()
+        try:
+            compat.dummy_step(self, canary.TOKENS)
+            canary.check_reached(installed, live.reached)
+        finally:
+            live.reached = None
+        digests = list(live.bank.digests) if live.bank else []
+        return {"sites": [str(site) for site in sorted(installed)], "digests": digests}
+
+    def lethe_load(self, digest: str, data: bytes) -> dict[str, Any]:
+        """Makes a profile resident on this rank and proves its edits. Idempotent.
+
+        Args:
+            digest: the artifact's sha256.
+            data: the artifact.
+
+        Raises:
+            LetheError: it is malformed, does not fit this engine, or failed its canary; nothing
+                of it stays resident.
+        """
+        started = time.perf_counter()
+        bank, placement = live.bank, installation.current().placement
+        if bank is None:
+            raise UnavailableError("sites are installed but have no bank; restart the engine")
+        if digest in bank:
+            return {"digest": digest, "error": 0.0, "seconds": 0.0}
+        if artifact.digest(data) != digest:
+            raise UnavailableError(f"expected the artifact {digest}, found {artifact.digest(data)}")
+        local = _local(artifact.from_bytes(data).projectors)
+        bank.add(digest, local)
+        try:
+            error = canary.check_profile(
+                digest, local, bank, placement.dtype, placement.device, placement.shard
+            )
+        except LetheError:
+            bank.remove(digest)
+            raise
+        return {"digest": digest, "error": error, "seconds": time.perf_counter() - started}
+
+    def lethe_unload(self, digest: str) -> dict[str, Any]:
+        """Forgets a profile. Idempotent.
+
+        Raises:
+            UnavailableError: a running request uses it.
+        """
+        if live.router.serving(digest):
+            raise UnavailableError(f"{digest[:12]} is in use; unload it when its requests are done")
+        if live.bank is not None:
+            live.bank.remove(digest)
+        return {"digest": digest}
+
+
+def _local(projectors: tuple[Projector, ...]) -> list[Projector]:
+    """The projectors of the layers on this rank.
+
+    Raises:
+        UnsupportedError: one is at a site that was not declared.
+    """
+    here = installation.current()
+    missing = sorted({projector.site for projector in projectors} - here.declared)
+    if missing:
+        raise UnsupportedError(
+            f"profile: expected edits at installed sites, found one at {_listing(missing)}; "
+            "restart with these sites declared ('lethe serve --sites')"
+        )
+    return [projector for projector in projectors if projector.site in here.installed]
+
+
+def _listing(sites: list[Site]) -> str:
+    return ", ".join(map(str, sites[:5])) + (", ..." if len(sites) > 5 else "")

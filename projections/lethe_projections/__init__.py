@@ -1,0 +1,1 @@
+"""Lethe's projections."""

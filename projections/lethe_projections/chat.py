@@ -1,0 +1,117 @@
+"""From messages to token batches: the chat template applied once, special tokens added once.
+
+Knows nothing of models. A tokenizer is any "fast" one of transformers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from lethe_projections.errors import FitError
+
+Message = dict[str, str]
+"""`{"role": "user", "content": "..."}`"""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One tokenised text.
+
+    Attributes:
+        ids: token ids.
+        offsets: each token's first and past-the-end character in the text.
+    """
+
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Texts padded on the right to the longest.
+
+    Attributes:
+        input_ids: [b, t] int64.
+        attention_mask: [b, t] int64, 1 on real tokens.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+
+
+def render(tokenizer: Any, messages: Sequence[Message], reply: bool = False) -> str:
+    """The conversation as the model is served it, special tokens included.
+
+    Without a chat template (a base model), the contents joined by newlines.
+
+    Args:
+        tokenizer: with or without a chat template.
+        messages: one conversation.
+        reply: end where the assistant's reply begins.
+    """
+    if not tokenizer.chat_template:
+        return "\n".join(message["content"] for message in messages)
+    text = tokenizer.apply_chat_template(
+        list(messages), tokenize=False, add_generation_prompt=reply
+    )
+    return str(text)
+
+
+def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
+    """Tokenises rendered texts, with no special token added to those they have.
+
+    Raises:
+        FitError: the tokenizer cannot tell where its tokens lie, or a text has no token.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise FitError(
+            f"expected a fast tokenizer, which knows each token's place in the text, "
+            f"found {type(tokenizer).__name__}; load it with use_fast=True"
+        )
+    encoded = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        truncation=True,
+        max_length=max_tokens,
+        return_offsets_mapping=True,
+    )
+    pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    tokens = [Tokens(tuple(ids), tuple(map(tuple, offsets))) for ids, offsets in pairs]
+    for text, found in zip(texts, tokens, strict=True):
+        if not found.ids:
+            raise FitError(f"expected a text with tokens, found none in {text!r:.80}; drop it")
+    return tokens
+
+
+def pad(rows: Sequence[Tokens]) -> Batch:
+    """Joins texts to one batch; what stands in the padding is masked, so it is id 0."""
+    ids = [torch.tensor(row.ids) for row in rows]
+    masks = [torch.ones(len(row.ids), dtype=torch.int64) for row in rows]
+    return Batch(pad_sequence(ids, batch_first=True), pad_sequence(masks, batch_first=True))
+
+
+def last_token_of(tokens: Tokens, text: str, part: str) -> int:
+    """Index of the token that holds the last character of the last `part` in `text`.
+
+    Raises:
+        FitError: `part` does not occur, or no token covers its end.
+    """
+    begin = text.rfind(part)
+    if begin < 0:
+        raise FitError(
+            f"expected {part!r:.80} in the rendered prompt, found it altered or missing; "
+            "give the subject as it is written in plain text"
+        )
+    end = begin + len(part) - 1
+    for index in range(len(tokens.ids) - 1, -1, -1):
+        first, past = tokens.offsets[index]
+        if first <= end < past:
+            return index
+    raise FitError(
+        f"expected a token at the end of {part!r:.80}, found none; the prompt is cut off "
+        "before it or the tokenizer drops it, give a shorter or another subject"
+    )

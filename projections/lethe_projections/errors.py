@@ -1,0 +1,30 @@
+"""What can go wrong, as one small tree. Knows nothing of HTTP or of the engine.
+
+    LetheError
+    ├── ArtifactError        an artifact or a part of one is malformed      (HTTP: 400)
+    ├── IncompatibleError    it is sound, but for another base model        (HTTP: 409)
+    ├── CheckpointError      a base model's own files cannot be read
+    └── FitError             a profile cannot be fitted from what was given
+
+Every message says what was expected, what was found and what to do.
+"""
+
+
+class LetheError(Exception):
+    """Any error raised on purpose by Lethe."""
+
+
+class ArtifactError(LetheError):
+    """A profile artifact, or a value that would go into one, is malformed."""
+
+
+class IncompatibleError(LetheError):
+    """A sound profile was made for a different base model than the one at hand."""
+
+
+class CheckpointError(LetheError):
+    """A base model's configuration, weights or tokenizer are missing or not understood."""
+
+
+class FitError(LetheError):
+    """A profile cannot be fitted from the subject, target, model or retain text given."""

@@ -1,0 +1,114 @@
+"""The command `lethe`. Torch, transformers and vLLM are imported by the commands that need them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lethe_projections.errors import LetheError
+
+app = typer.Typer(
+    help="One base model serves the original and any number of unlearned variants.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+fit_app = typer.Typer(help="Fit a profile.", no_args_is_help=True)
+app.add_typer(fit_app, name="fit")
+
+DEFAULT_SITES = "block,mlp,down_proj"
+"""As in `lethe_vllm.options`, which is not worth importing for `--help`."""
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(
+    context_settings=_PASS_ON,
+    epilog="Any other option goes to vLLM's server: --port, --host, --max-model-len, "
+    "--enforce-eager, --api-key and so on, as for 'vllm serve'. "
+    "'python -m vllm.entrypoints.openai.api_server --help=all' lists them.",
+)
+def serve(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Argument(help="'embedded' for the small model that comes along; else as vLLM.")
+    ],
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="Folder of NAME.safetensors. Without it, profiles go with the server."),
+    ] = None,
+    sites: Annotated[
+        str,
+        typer.Option(help="Where profiles may edit: HOOK[:LAYER[-LAYER]], comma-separated."),
+    ] = DEFAULT_SITES,
+) -> None:
+    """Serve a model and its variants over HTTP, with vLLM."""
+    from lethe_server.serve import serve as run
+
+    run(model, context.args, profiles, sites)
+
+
+@fit_app.command("rocr")
+def fit_rocr(
+    *,
+    subject: Annotated[list[str], typer.Option(help="What to unlearn. May be given repeatedly.")],
+    target: Annotated[str, typer.Option(help="Answered about instead.")],
+    out: Annotated[Path, typer.Option(help="The artifact to write.")],
+    model: Annotated[str, typer.Option(help="'embedded', a folder, or a cached id.")] = "embedded",
+    retain: Annotated[
+        Path | None, typer.Option(help="JSON lines to leave alone; default: what ships with it.")
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Blocks to edit, 0-based: 2-5 or 2,3,7.")
+    ] = None,
+    ridge: Annotated[float, typer.Option(help="Regularisation, above 0.")] = 0.01,
+) -> None:
+    """Redirect a subject to another in closed form (ROCR): seconds, no training."""
+    from lethe_server import fitting
+
+    try:
+        chosen = fitting.parse_layers(layers) if layers else None
+    except ValueError:
+        raise typer.BadParameter(f"expected 2-5 or 2,3,7, found {layers!r}") from None
+    redirection = fitting.Redirection(tuple(subject), target, chosen, ridge)
+    checkpoint = fitting.Checkpoint.load(model)
+    profile, digest = fitting.fit_rocr(checkpoint, redirection, retain, out)
+    typer.echo(f"{out}: {digest[:12]}, rank {profile.rank}, {fitting.listed(profile.sites)}")
+
+
+@app.command("inspect")
+def inspect_file(
+    file: Annotated[Path, typer.Argument(help="An artifact.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Say what an artifact holds, or what is wrong with it."""
+    from rich.console import Console
+
+    from lethe_server import inspecting
+
+    description = inspecting.described(file)
+    if as_json:
+        typer.echo(json.dumps(description, indent=2))
+    else:
+        inspecting.show(description, Console())
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Where to serve, on 127.0.0.1.")] = 8000,
+) -> None:
+    """Fit two profiles, serve them beside the base, and show the answers."""
+    from lethe_server.demo import run
+
+    run(port)
+
+
+def main() -> None:
+    """Runs the command line: 0 when all is well, 1 on an error of Lethe's, 2 on wrong usage."""
+    try:
+        app()
+    except LetheError as error:
+        typer.echo(f"lethe: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,70 @@
+"""Every private name of vLLM that the server touches, in one file. Tried with vLLM 0.32.0.
+
+    OpenAIServingModels.is_base_model, .model_name, .show_available_models; ModelCard, ModelList
+    ServeSubcommand, FlexibleArgumentParser, cli_env_setup, configure_logging_from_args
+
+The first line is for the list of models. The second is what `vllm serve` runs: the command `vllm`
+itself asks for the metadata of a distribution of that name, which the CPU build has not.
+"""
+
+import argparse
+from typing import Any
+
+from vllm.entrypoints.cli.serve import ServeSubcommand
+from vllm.entrypoints.openai.models.serving import OpenAIServingModels
+from vllm.entrypoints.serve.engine.protocol import ModelCard, ModelList
+from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
+from vllm.logger import configure_logging_from_args
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+from lethe_server import models
+from lethe_server.serving import Serving
+
+
+class VariantModels(OpenAIServingModels):
+    """vLLM's list of models, with the variants in it. Made by `list_variants`."""
+
+    lethe: Serving
+
+    def is_base_model(self, model_name: str) -> bool:
+        """Whether a name is served by the base model's weights."""
+        served: bool = super().is_base_model(model_name)
+        return served or models.is_variant(model_name, self.lethe)
+
+    def model_name(self, lora_request: Any = None) -> str:
+        """What an answer calls the model."""
+        return models.answering(super().model_name(lora_request))
+
+    async def show_available_models(self) -> ModelList:
+        """The answer to /v1/models."""
+        found = await super().show_available_models()
+        first = found.data[0]
+        found.data.extend(
+            ModelCard(root=first.root, max_model_len=first.max_model_len, **variant)
+            for variant in models.variants(self.lethe)
+        )
+        return found
+
+
+def list_variants(serving_models: OpenAIServingModels, serving: Serving) -> None:
+    """Changes the list in place: every endpoint's handler holds this one object."""
+    serving_models.lethe = serving
+    serving_models.__class__ = VariantModels
+
+
+def parse_serve(arguments: list[str]) -> argparse.Namespace:
+    """Parses what follows `vllm serve`; exits with its usage message if it is wrong."""
+    parser = FlexibleArgumentParser(prog="lethe")
+    commands = parser.add_subparsers(dest="subparser")
+    ServeSubcommand().subparser_init(commands)
+    parsed: argparse.Namespace = parser.parse_args(["serve", *arguments])
+    return parsed
+
+
+def run_serve(arguments: argparse.Namespace) -> None:
+    """Serves until it is stopped."""
+    cli_env_setup()
+    configure_logging_from_args(arguments)
+    command = ServeSubcommand()
+    command.validate(arguments)
+    command.cmd(arguments)

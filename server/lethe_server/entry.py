@@ -1,0 +1,47 @@
+"""What vLLM calls in every HTTP server process (`vllm.endpoint_plugins`).
+
+vLLM logs a factory or an import that fails and serves without it, and every request would then
+be answered by the base. So only the standard library is imported up here and the factory does
+nothing; what can fail does so in the two hooks below, whose errors stop the server's start.
+"""
+
+from argparse import Namespace
+from typing import Any
+
+
+class LetheEndpoints:
+    """Satisfies `vllm.plugins.endpoint_plugins.interface.EndpointPlugin`.
+
+    Attributes:
+        name: by which `VLLM_PLUGINS` asks for it.
+        required_tasks: only servers that generate text.
+    """
+
+    name = "lethe"
+    required_tasks = ("generate",)
+
+    def attach_router(self, app: Any) -> None:
+        """Adds routes, error bodies and the selection of variants to a FastAPI application."""
+        from lethe_server import compare, errors, middleware, profiles
+
+        app.include_router(profiles.router)
+        app.include_router(compare.router)
+        errors.attach(app)
+        # vLLM adds its own after this, so authentication and CORS stay outside of it.
+        app.add_middleware(middleware.SelectVariant)
+
+    async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
+        """Proves that the engine has its sites, before the first request.
+
+        Raises:
+            LetheError: it has not, or the folder of profiles holds one that is not for it.
+        """
+        from lethe_server import compat, serving
+
+        state.lethe = await serving.start(engine_client, state.openai_serving_models)
+        compat.list_variants(state.openai_serving_models, state.lethe)
+
+
+def endpoint_plugin() -> LetheEndpoints:
+    """The factory that the entry point names."""
+    return LetheEndpoints()

@@ -1,0 +1,61 @@
+"""`lethe inspect`: what an artifact file holds, validated as the server would."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lethe_projections import artifact
+from lethe_projections.errors import ArtifactError
+
+
+def described(file: Path) -> dict[str, Any]:
+    """Reads and validates an artifact.
+
+    Raises:
+        ArtifactError: it is not a valid profile.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{file}: expected a readable file, found {error.strerror}; check the path"
+        ) from error
+    profile = artifact.from_bytes(data)
+    return {
+        "digest": artifact.digest(data),
+        "format_version": artifact.FORMAT_VERSION,
+        "method": profile.method,
+        "base": asdict(profile.base),
+        "sites": [str(site) for site in profile.sites],
+        "rank": profile.rank,
+        "bytes": profile.nbytes,
+        "file_bytes": len(data),
+        "scope": profile.scope,
+        "orthonormal": profile.orthonormal,
+        "hyperparameters": dict(profile.hyperparameters),
+        "provenance": dict(profile.provenance),
+    }
+
+
+def show(description: dict[str, Any], console: Console) -> None:
+    """Prints it as a table, one row per value."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in description.items():
+        if isinstance(value, dict):
+            for inner, part in value.items():
+                table.add_row(f"{key}.{inner}", _text(part))
+        else:
+            table.add_row(key, _text(value))
+    console.print(table, markup=False)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(value)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,124 @@
+"""Decides, before anything else of the application runs, which variant serves a request.
+
+Pure ASGI: the body is passed on as it came and a response streams through untouched. For the rest
+of the request `lethe_vllm.selection.current` holds the variant, which is what the engine's front
+door reads; it is the base only for requests that named no other.
+"""
+
+from collections.abc import Awaitable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lethe_projections.errors import LetheError
+from lethe_server import bodies, errors
+from lethe_server.asking import HEADER, asked
+from lethe_server.serving import Serving
+from lethe_vllm.errors import SelectionError
+from lethe_vllm.selection import BASE_VARIANT, Selection, Variant, current
+
+MANAGEMENT = "/v1/unlearning/"
+"""Paths below this manage profiles; a selection has no meaning there."""
+
+_HEADER_KEY = HEADER.lower()
+
+
+class SelectVariant:
+    """The middleware. `app.state.lethe` must be a `Serving`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http":
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        serving: Serving = scope["app"].state.lethe
+        with ExitStack() as stack:
+            try:
+                request = await _read(scope, receive, serving)
+                if request is None:
+                    return
+                variant = await serving.resolve(request.selection)
+                stack.enter_context(serving.uses.of(variant.digest))
+                await serving.make_resident(variant)
+            except LetheError as error:
+                await errors.response(error)(scope, receive, send)
+                return
+            await self._serve(variant, scope, request.receive, _named(variant, scope, send))
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if bodies.header_values(scope, _HEADER_KEY):
+            await receive()
+            reason = f"{HEADER} is not supported on websockets; use HTTP"
+            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+            return
+        await self._serve(BASE_VARIANT, scope, receive, send)
+
+    async def _serve(self, variant: Variant, scope: Scope, receive: Receive, send: Send) -> None:
+        token = current.set(variant)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            current.reset(token)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was read ahead of a request, and the channel that gives it back."""
+
+    selection: Selection | None
+    receive: Receive
+
+
+async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
+    """None if the client left meanwhile."""
+    values = bodies.header_values(scope, _HEADER_KEY)
+    if _path(scope).startswith(MANAGEMENT):
+        if values:
+            raise SelectionError(
+                f"{HEADER}: expected none on {MANAGEMENT}, found {values[0][:80]!r}; leave it out"
+            )
+        return _Request(None, receive)
+    if scope["method"] != "POST" or not _may_be_json(scope):
+        return _Request(asked(values, None, serving.served), receive)
+    bodies.check_declared_size(scope)
+    body = await bodies.read(receive)
+    if body is None:
+        return None
+    selection = asked(values, body, serving.served, serving.adapters)
+    return _Request(selection, bodies.replayed(body, receive))
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _may_be_json(scope: Scope) -> bool:
+    for value in bodies.header_values(scope, "content-type"):
+        media_type = value.partition(";")[0].strip().lower()
+        return media_type == "application/json" or media_type.endswith("+json")
+    return True
+
+
+def _named(variant: Variant, scope: Scope, send: Send) -> Send:
+    """A channel that says in the response which variant it is of, and counts it."""
+    name = variant.name if variant.is_base else f"{variant.name}@{variant.digest[:12]}"
+    serving: Serving = scope["app"].state.lethe
+    generates = scope["method"] == "POST" and not _path(scope).startswith(MANAGEMENT)
+
+    async def send_named(message: Message) -> None:
+        if message["type"] == "http.response.start" and generates:
+            MutableHeaders(raw=message["headers"])[HEADER] = name
+            if message["status"] < 400:
+                serving.answered[variant.digest] += 1
+        await send(message)
+
+    return send_named

@@ -1,0 +1,36 @@
+"""The list of models: the base's names, and one more for each profile.
+
+`vLLM` asks whether a name is served and what to call the model in an answer; both follow the
+variant of the request at hand, so that a name which the middleware did not see is unknown.
+"""
+
+from lethe_server.asking import profile_of
+from lethe_server.serving import Serving
+from lethe_vllm.selection import Selection, current
+
+
+def is_variant(model: str, serving: Serving) -> bool:
+    """Whether `model` is `<served>:<profile>` for the variant that serves this request."""
+    profile, variant = profile_of(model, serving.served), current.get()
+    # Already validated by the middleware if it is this request's; anything else is unknown.
+    return (
+        profile is not None
+        and variant is not None
+        and profile.partition("@")[0] == variant.name
+        and variant.digest.startswith(Selection.parse(profile).digest or "")
+    )
+
+
+def answering(name: str) -> str:
+    """What an answer calls the model, given the base's or an adapter's name."""
+    variant = current.get()
+    return name if variant is None or variant.is_base else f"{name}:{variant.name}"
+
+
+def variants(serving: Serving) -> list[dict[str, str]]:
+    """For each profile, what OpenAI's model list says of it, and its digest."""
+    parent = serving.served[0]
+    return [
+        {"id": f"{parent}:{entry.name}", "parent": parent, "unlearning_digest": entry.digest}
+        for entry in serving.entries()
+    ]

@@ -1,0 +1,95 @@
+"""Gives a profile a name, or takes one away, while requests are being served.
+
+Every rank holds a profile before its name is switched, and the switch is one rename, so each
+request sees the old profile or the new one. What no name has any more is unloaded once the
+requests on it are done.
+"""
+
+import asyncio
+import logging
+
+from lethe_projections import artifact
+from lethe_projections.errors import LetheError
+from lethe_server.serving import Serving
+from lethe_vllm.catalogue import Entry
+from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.selection import Variant, check_name
+
+logger = logging.getLogger(__name__)
+
+_unloading: set["asyncio.Task[None]"] = set()
+"""Held here because the event loop itself keeps only weak references to tasks."""
+
+
+async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
+    """Stores and loads a profile under a name.
+
+    Returns:
+        The profile, and whether the name is new.
+
+    Raises:
+        LetheError: it is malformed, for another model, or was refused by the engine; what the
+            name meant before still serves.
+    """
+    check_name(name)
+    async with serving.writing:
+        profile = await asyncio.to_thread(serving.catalogue.check, data)
+        serving.check_sites(profile)
+        digest = await asyncio.to_thread(artifact.digest, data)
+        exists, previous = await asyncio.to_thread(_previous, serving, name)
+        try:
+            await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
+            entry = await asyncio.to_thread(serving.catalogue.put, name, data)
+        except BaseException:
+            unload_unnamed(serving, digest)
+            raise
+        if previous not in (None, digest):
+            unload_unnamed(serving, previous or "")
+        return entry, not exists
+
+
+async def delete(serving: Serving, name: str) -> Entry:
+    """Takes a name away; requests that already have its profile finish on it.
+
+    Raises:
+        UnknownProfileError: there is no such name.
+    """
+    async with serving.writing:
+        entry = await asyncio.to_thread(serving.catalogue.delete, name)
+        unload_unnamed(serving, entry.digest)
+        return entry
+
+
+def unload_unnamed(serving: Serving, digest: str) -> None:
+    """Starts to unload a digest as soon as nothing uses it, unless it has a name by then."""
+    task = asyncio.create_task(_unload(serving, digest), name=f"unload {digest[:12]}")
+    _unloading.add(task)
+    task.add_done_callback(_finished)
+
+
+async def _unload(serving: Serving, digest: str) -> None:
+    await serving.uses.ended(digest)
+    async with serving.writing:
+        if not await asyncio.to_thread(_is_named, serving, digest):
+            await serving.front_end.unload_async(digest, serving.rpc)
+
+
+def _finished(task: "asyncio.Task[None]") -> None:
+    _unloading.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("Could not %s; it takes memory until a restart: %s", task.get_name(), error)
+
+
+def _is_named(serving: Serving, digest: str) -> bool:
+    return any(entry.digest == digest for entry in serving.entries())
+
+
+def _previous(serving: Serving, name: str) -> tuple[bool, str | None]:
+    """Whether the name exists, and the digest it has; None if its file is damaged."""
+    try:
+        return True, serving.catalogue.entry(name).digest
+    except UnknownProfileError:
+        return False, None
+    except LetheError as error:
+        logger.warning("Replacing a damaged profile: %s", error)
+        return True, None

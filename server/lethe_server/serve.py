@@ -1,0 +1,125 @@
+"""`lethe serve`: vLLM's own server, with Lethe in it.
+
+What stands after the model and Lethe's own options goes to vLLM as it is.
+"""
+
+import os
+import tempfile
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lethe_projections import embedded
+from lethe_vllm.errors import UnsupportedError
+from lethe_vllm.options import CONFIG_KEY, DEFAULT_SITES, Options
+
+SERVED_NAME = "smollm2"
+"""What requests call the embedded model, unless told otherwise."""
+
+EMBEDDED_DEFAULTS = (
+    *("--host", "127.0.0.1"),
+    *("--served-model-name", SERVED_NAME),
+    # vLLM's own default on a CPU is 92 % of the memory; this holds 90 000 tokens of this model.
+    *("--kv-cache-memory-bytes", "2G"),
+)
+"""Stand before the user's own options, which therefore win."""
+
+_GROUP_PREFIX = "vllm."
+_OPT_IN_GROUP = "vllm.endpoint_plugins"
+"""vLLM loads these only when they are named."""
+
+
+def serve(
+    model: str, extra: Sequence[str], profiles: Path | None = None, sites: str = DEFAULT_SITES
+) -> None:
+    """Serves until stopped.
+
+    Args:
+        model: `embedded`, a folder, or a Hugging Face id.
+        extra: options for vLLM's server.
+        profiles: folder of profiles; None for one that lives as long as the server.
+        sites: hooks and layers at which profiles may edit.
+
+    Raises:
+        LetheError: the options are wrong, or the engine cannot serve variants under them.
+        SystemExit: vLLM's own options are wrong.
+    """
+    Options(sites).declared(1)
+    refuse_other_front_ends(extra, os.environ)
+    # Before vLLM is imported, and inherited by every process it starts.
+    os.environ["VLLM_PLUGINS"] = ",".join(plugins(os.environ.get("VLLM_PLUGINS")))
+    from lethe_server import compat
+
+    with tempfile.TemporaryDirectory(prefix="lethe-profiles-") as temporary:
+        parsed = compat.parse_serve(arguments(model, extra))
+        options = {"sites": sites, "profiles": str((profiles or Path(temporary)).resolve())}
+        parsed.additional_config = with_options(parsed, options)
+        compat.run_serve(parsed)
+
+
+def arguments(model: str, extra: Sequence[str]) -> list[str]:
+    """What vLLM's command line says for a model. Prepares the embedded one, if asked for.
+
+    Raises:
+        UnsupportedError: an option stands where the model belongs.
+    """
+    if model.startswith("-"):
+        raise UnsupportedError(
+            f"lethe serve: expected the model first, found {model!r}; "
+            "write 'lethe serve MODEL --option value'"
+        )
+    defaults = EMBEDDED_DEFAULTS if model == embedded.NAME else ()
+    return [embedded.resolve(model), *defaults, *extra]
+
+
+def with_options(parsed: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's `--additional-config` with Lethe's options in it.
+
+    Raises:
+        UnsupportedError: it already has other options for Lethe.
+    """
+    given: dict[str, Any] = parsed.additional_config or {}
+    if CONFIG_KEY in given:
+        raise UnsupportedError(
+            f"--additional-config: expected no {CONFIG_KEY!r} in it, found {given[CONFIG_KEY]!r}; "
+            "use --profiles and --sites"
+        )
+    return {**given, CONFIG_KEY: dict(options)}
+
+
+def plugins(configured: str | None) -> list[str]:
+    """What `VLLM_PLUGINS` must name for Lethe to load beside what loads anyway.
+
+    Args:
+        configured: its present value; None means all but endpoint plugins.
+    """
+    if configured is not None:
+        names = {name for name in configured.split(",") if name}
+    else:
+        names = {
+            point.name
+            for group in metadata.entry_points().groups
+            if group.startswith(_GROUP_PREFIX) and group != _OPT_IN_GROUP
+            for point in metadata.entry_points(group=group)
+        }
+    return sorted(names | {"lethe"})
+
+
+def refuse_other_front_ends(extra: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Refuses vLLM's front ends that have no place for endpoint plugins.
+
+    Requests through them could not name a profile, and would be served by the base.
+
+    Raises:
+        UnsupportedError: one is asked for.
+    """
+    grpc = [argument for argument in extra if argument.startswith("--grpc")]
+    rust = environment.get("VLLM_USE_RUST_FRONTEND", "0") not in ("", "0")
+    if grpc or rust:
+        raise UnsupportedError(
+            "lethe serve: expected vLLM's Python HTTP server, found "
+            f"{grpc[0] if grpc else 'VLLM_USE_RUST_FRONTEND'}; leave it out: a profile cannot be "
+            "named there"
+        )

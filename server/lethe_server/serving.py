@@ -1,0 +1,142 @@
+"""What one HTTP server process knows while it serves: the front end, and who uses what."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lethe_projections.errors import ArtifactError, LetheError
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Site
+from lethe_server.uses import Uses
+from lethe_vllm.catalogue import Catalogue, Entry
+from lethe_vllm.errors import UnavailableError, UnknownProfileError, UnsupportedError
+from lethe_vllm.frontend import FrontEnd
+from lethe_vllm.options import CONFIG_KEY, Options
+from lethe_vllm.selection import BASE_VARIANT, Selection, Variant
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """State of one application, at `app.state.lethe`.
+
+    Attributes:
+        front_end: names, digests, and what the engine holds.
+        rpc: the engine client's `collective_rpc`.
+        served: names of the base model; the first is the one to show.
+        adapters: other names that vLLM serves (LoRA), as they are now.
+        sites: installed in the engine.
+        uses: requests being handled.
+        answered: POST requests answered without error, by digest ("" for the base).
+        writing: held while names change.
+    """
+
+    front_end: FrontEnd
+    rpc: Callable[..., Awaitable[Any]]
+    served: tuple[str, ...]
+    adapters: Mapping[str, Any]
+    sites: frozenset[Site]
+    uses: Uses = field(default_factory=Uses)
+    answered: Counter[str] = field(default_factory=Counter)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.front_end.catalogue
+
+    async def resolve(self, selection: Selection | None) -> Variant:
+        """The variant that a selection means now; the base for none.
+
+        Raises:
+            UnknownProfileError: no such name, or it has another digest.
+            IncompatibleError: its file is for another base model.
+            UnavailableError: its file is damaged.
+        """
+        if selection is None:
+            return BASE_VARIANT
+        try:
+            # In a thread: a file that changed is read and validated, however large it is.
+            return await asyncio.to_thread(self.catalogue.resolve, selection)
+        except ArtifactError as error:
+            raise UnavailableError(str(error)) from error
+
+    async def make_resident(self, variant: Variant) -> None:
+        """Loads a variant on every rank, if it is not yet.
+
+        Raises:
+            UnsupportedError: it edits where the engine has no site.
+            UnavailableError: a rank refused it, or its file changed.
+        """
+        if not variant.is_base and variant.digest not in self.front_end.resident:
+            entry = await asyncio.to_thread(self.catalogue.entry, variant.name)
+            self.check_sites(entry.profile)
+            await self.front_end.load_async(variant, self.rpc)
+
+    def check_sites(self, profile: Profile) -> None:
+        """Raises UnsupportedError if a profile edits where the engine has no site."""
+        missing = [str(site) for site in profile.sites if site not in self.sites]
+        if missing:
+            raise UnsupportedError(
+                f"profile: expected edits at installed sites, found {', '.join(missing[:5])}"
+                f"{', ...' if len(missing) > 5 else ''}; restart with 'lethe serve --sites' "
+                "naming these hooks and layers"
+            )
+
+    def entries(self) -> Iterator[Entry]:
+        """Every profile that can be read; the others are logged and left out."""
+        for name in self.catalogue.names():
+            try:
+                yield self.catalogue.entry(name)
+            except UnknownProfileError:
+                continue  # deleted since the folder was listed
+            except LetheError as error:
+                logger.warning("Left out of the list: %s", error)
+
+
+async def start(engine_client: Any, models: Any) -> Serving:
+    """Opens the folder of profiles and runs the start-up canary on every rank.
+
+    Args:
+        engine_client: vLLM's, of an engine with Lethe enabled.
+        models: vLLM's list of served models (`OpenAIServingModels`).
+
+    Raises:
+        UnsupportedError: the engine was started without Lethe.
+        UnavailableError: a declared site is not installed or did not run.
+        LetheError: the folder holds a profile that is not for this model.
+    """
+    # Here, because it imports vLLM.
+    from lethe_vllm import compat as engine
+
+    front_end = engine.front_end(engine_client)
+    return Serving(
+        front_end=front_end,
+        rpc=engine_client.collective_rpc,
+        served=tuple(path.name for path in models.base_model_paths),
+        adapters=models.lora_requests,
+        sites=await _installed_sites(engine_client, front_end.catalogue.base.num_layers),
+    )
+
+
+async def _installed_sites(engine_client: Any, num_layers: int) -> frozenset[Site]:
+    try:
+        replies = await engine_client.collective_rpc("lethe_status")
+    except Exception as error:
+        raise UnavailableError(
+            f"start: expected every rank to report its sites, found {error}; not serving: start "
+            "with 'lethe serve', or VLLM_PLUGINS=lethe"
+        ) from error
+    options = Options.parse(engine_client.vllm_config.additional_config[CONFIG_KEY])
+    sites = frozenset(Site.parse(site) for reply in replies for site in reply["sites"])
+    missing = sorted(options.declared(num_layers) - sites)
+    if missing:
+        raise UnavailableError(
+            f"start: expected every declared site on some rank, found none for {missing[0]}"
+            f"{', ...' if len(missing) > 1 else ''}; not serving: declare sites that the model has "
+            "with 'lethe serve --sites'"
+        )
+    return sites

@@ -1,0 +1,65 @@
+"""Many variants in one batch give the tokens that each gives alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lethe_projections.base_model import BaseModel
+
+from .conftest import LETHE, put, running, sampling, tokens
+from .prompts import PROMPTS, long_prompt
+from .variants import assorted
+
+CHUNK = 128
+"""Tokens per step: a prompt longer than this is prefilled over several steps."""
+
+
+@pytest.fixture(scope="module")
+def engine(
+    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    cache = tmp_path_factory.mktemp("vllm")
+    options = {"max_num_batched_tokens": CHUNK, "max_num_seqs": 32, "enable_prefix_caching": False}
+    with running(checkpoint, cache, additional_config=LETHE, **options) as llm:
+        put(llm, assorted(base))
+        yield llm
+
+
+def requests(base: BaseModel) -> list[tuple[str, Any]]:
+    """32 requests over the base and six variants; every fourth prompt exceeds a chunk."""
+    names = ["base", *assorted(base)]
+    prompts = [
+        long_prompt(CHUNK + 40 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
+    ]
+    return [(prompt, names[n % len(names)]) for n, prompt in enumerate(prompts)]
+
+
+def test_32_mixed_requests_equal_each_alone(engine: Any, base: BaseModel) -> None:
+    mixed = requests(base)
+    parameters = [sampling(name, max_tokens=24, ignore_eos=True) for _, name in mixed]
+    together = tokens(engine.generate([prompt for prompt, _ in mixed], parameters, use_tqdm=False))
+    for (prompt, name), options, served in zip(mixed, parameters, together, strict=True):
+        alone = tokens(engine.generate([prompt], options, use_tqdm=False))
+        assert alone == [served], f"{name} in the batch differs from {name} alone"
+
+
+def test_every_variant_answers_differently_from_the_base(engine: Any, base: BaseModel) -> None:
+    """The effect-size guard of the test above."""
+    answers = {
+        name: tokens(engine.generate(list(PROMPTS), sampling(name), use_tqdm=False))
+        for name in ["base", *assorted(base)]
+    }
+    for name in assorted(base):
+        moved = sum(a != b for a, b in zip(answers[name], answers["base"], strict=True))
+        assert moved > len(PROMPTS) / 2, f"{name} moved only {moved} answers"
+
+
+def test_samples_of_one_request_share_its_variant(engine: Any, base: BaseModel) -> None:
+    one = sampling("mlp", n=3, temperature=0.8, seed=7)
+    base_too = sampling("base", n=3, temperature=0.8, seed=7)
+    first, again = (engine.generate([PROMPTS[0]], one, use_tqdm=False)[0] for _ in range(2))
+    plain = engine.generate([PROMPTS[0]], base_too, use_tqdm=False)[0]
+    texts = [[list(sample.token_ids) for sample in out.outputs] for out in (first, again, plain)]
+    assert texts[0] == texts[1]
+    assert all(a != b for a, b in zip(texts[0], texts[2], strict=True))

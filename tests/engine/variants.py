@@ -1,0 +1,67 @@
+"""Profiles made for tests: random edits at every hook, strong enough to be told from the base."""
+
+import torch
+from torch import Tensor
+
+from lethe_projections.base_model import BaseModel
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector, Site
+
+
+def low_rank(
+    base: BaseModel, hook: str, layers: tuple[int, ...], rank: int, scale: float, seed: int
+) -> Profile:
+    """Random A, B and a at each layer, entries of standard deviation `scale`."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def factor(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator) * scale
+
+    width = base.intermediate_size if hook == "down_proj" else base.hidden_size
+    return Profile(
+        base,
+        tuple(
+            Projector(
+                Site(layer, hook), factor(rank, width), factor(rank, base.hidden_size), factor(rank)
+            )
+            for layer in layers
+        ),
+        "synthetic",
+        {"seed": seed},
+    )
+
+
+def without_bias(profile: Profile) -> Profile:
+    """The same edits without `a`: what can be merged into a linear layer that has no bias."""
+    return Profile(
+        profile.base, tuple(Projector(p.site, p.A, p.B) for p in profile.projectors), "synthetic"
+    )
+
+
+def orthogonal(base: BaseModel, layers: tuple[int, ...], rank: int, seed: int) -> Profile:
+    """Removes a random subspace from the residual stream."""
+    generator = torch.Generator().manual_seed(seed)
+    return Profile(
+        base,
+        tuple(
+            Projector.orthogonal(
+                Site(layer, "block"), torch.randn(rank, base.hidden_size, generator=generator)
+            )
+            for layer in layers
+        ),
+        "synthetic",
+        {"seed": seed},
+        orthonormal=True,
+    )
+
+
+def assorted(base: BaseModel) -> dict[str, Profile]:
+    """One profile per kind of edit, at early, middle and late layers and different ranks."""
+    return {
+        "block": low_rank(base, "block", (10, 20), rank=4, scale=0.08, seed=1),
+        "projection": orthogonal(base, (8, 16, 29), rank=3, seed=2),
+        "attn": low_rank(base, "attn", (5, 15), rank=2, scale=0.25, seed=3),
+        "mlp": low_rank(base, "mlp", (0, 12), rank=4, scale=0.12, seed=4),
+        "down": low_rank(base, "down_proj", (3, 4, 5), rank=16, scale=0.08, seed=5),
+        "merged": without_bias(low_rank(base, "down_proj", (2, 18), rank=5, scale=0.12, seed=6)),
+    }

@@ -1,0 +1,102 @@
+"""One real server for all tests of this folder: `lethe serve embedded`, eager, in float32."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from lethe_projections import embedded
+from lethe_projections.base_model import BaseModel
+
+from .profiles import fitted, synthetic
+from .server import API_KEY, Server
+
+START_SECONDS = 300
+
+OPTIONS = [
+    *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
+    *("--kv-cache-memory-bytes", "1G", "--enable-prompt-tokens-details", "--api-key", API_KEY),
+]
+
+
+@pytest.fixture(scope="session")
+def base() -> BaseModel:
+    return BaseModel.from_checkpoint(embedded.prepare())
+
+
+@pytest.fixture(scope="session")
+def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Holds the profiles france, alpha and beta; tests add others and leave these alone."""
+    folder = tmp_path_factory.mktemp("server")
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    (profiles / "france.safetensors").write_bytes(fitted(folder))
+    for seed, name in enumerate(["alpha", "beta"], 1):
+        (profiles / f"{name}.safetensors").write_bytes(synthetic(base, seed))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "VLLM_CACHE_ROOT": str(folder / "cache"),
+        "VLLM_ENABLE_RESPONSES_API_STORE": "1",
+    }
+    command = [sys.executable, "-m", "lethe_server", "serve", "embedded", "--port", str(port)]
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--profiles", str(profiles), *OPTIONS],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        found = Server(f"http://127.0.0.1:{port}", log)
+        _wait(found, process)
+        yield found
+    finally:
+        _stop(process)
+
+
+def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{server.url}/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+    pytest.fail(f"the server did not start:\n{server.tail(100)}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(30)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+    # The group is the server's own: it leads it, and its engine is in it.
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+    """Shows the end of the server's log with a failure."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append(("server log", server.tail(40)))
+    return report

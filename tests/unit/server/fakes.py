@@ -1,0 +1,84 @@
+"""The server's application without vLLM: a fake engine at the one seam, `collective_rpc`."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import torch
+from fastapi import FastAPI
+
+from lethe_projections import artifact
+from lethe_projections.base_model import BaseModel
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector, Site
+from lethe_server.serving import Serving
+
+BASE = BaseModel("LlamaForCausalLM", 8, 4, 16, 32, "ab" * 32)
+SITES = frozenset(Site(layer, "block") for layer in range(4))
+
+
+def make(seed: int, *, base: BaseModel = BASE, hook: str = "block") -> bytes:
+    """A valid artifact; another seed gives another digest."""
+    generator = torch.Generator().manual_seed(seed)
+    A, B = torch.randn(2, 8, generator=generator), torch.randn(2, 8, generator=generator)
+    return artifact.to_bytes(Profile(base, (Projector(Site(1, hook), A, B),), "synthetic"))
+
+
+@dataclass
+class Engine:
+    """What the real one keeps of profiles, and every call made to it."""
+
+    held: set[str] = field(default_factory=set)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+
+    async def collective_rpc(self, method: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        await asyncio.sleep(0)
+        self.calls.append((method, args[0]))
+        if method == "lethe_load" and args[0] in self.refused:
+            raise RuntimeError("Call to collective_rpc method failed: canary")
+        if method == "lethe_load":
+            self.held.add(args[0])
+        else:
+            self.held.discard(args[0])
+        return [{"digest": args[0], "error": 0.0}]
+
+
+@dataclass
+class Server:
+    """An application, its engine, and how to speak to it within one event loop."""
+
+    app: FastAPI
+    engine: Engine
+    serving: Serving
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test")
+
+    def run(self, use: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]) -> Any:
+        async def main() -> Any:
+            me = asyncio.current_task()
+            try:
+                async with self.client() as client:
+                    return await use(client)
+            finally:
+                # What a request leaves behind (unloading) is part of it.
+                others = [task for task in asyncio.all_tasks() - {me} if not task.cancelling()]
+                await asyncio.wait_for(asyncio.gather(*others), 10)
+
+        return asyncio.run(main())
+
+    def post(self, *args: Any, **kwargs: Any) -> httpx.Response:
+        async def use(client: httpx.AsyncClient) -> httpx.Response:
+            return await client.post(*args, **kwargs)
+
+        return self.run(use)
+
+    def request(self, *args: Any, **kwargs: Any) -> httpx.Response:
+        async def use(client: httpx.AsyncClient) -> httpx.Response:
+            return await client.request(*args, **kwargs)
+
+        return self.run(use)

@@ -1,0 +1,102 @@
+"""The command line: help, what it passes on, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lethe_server import cli, serve
+
+from .fakes import make
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lethe_server", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def test_help_imports_neither_torch_nor_vllm() -> None:
+    code = (
+        "import sys; from lethe_server import cli; sys.argv = ['lethe', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'vllm', 'transformers', 'fastapi'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "serve" in done.stdout
+    assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["fit"], ["fit", "rocr"], ["inspect"], ["demo"]])
+def test_every_command_has_help(command: list[str]) -> None:
+    result = CliRunner().invoke(cli.app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_the_help_of_serve_says_that_vllms_options_follow() -> None:
+    result = CliRunner().invoke(cli.app, ["serve", "--help"])
+    assert "--profiles" in result.output
+    assert "vLLM's server" in result.output
+
+
+def test_options_of_vllm_pass_through_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(serve, "serve", lambda *arguments: called.append(arguments))
+    line = "serve embedded --port 8001 --profiles d -tp 2 --enforce-eager -cc.mode=0 --api-key=k"
+    result = CliRunner().invoke(cli.app, line.split())
+    assert result.exit_code == 0, result.output
+    rest = ["--port", "8001", "-tp", "2", "--enforce-eager", "-cc.mode=0", "--api-key=k"]
+    assert called == [("embedded", rest, Path("d"), "block,mlp,down_proj")]
+
+
+def test_the_default_sites_are_the_engines() -> None:
+    assert cli.DEFAULT_SITES == serve.DEFAULT_SITES
+
+
+def test_inspect_describes_a_profile(tmp_path: Path) -> None:
+    file = tmp_path / "p.safetensors"
+    file.write_bytes(make(1))
+    done = run("inspect", str(file), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sites"] == ["layers.1.block"]
+    assert "layers.1.block" in run("inspect", str(file)).stdout
+
+
+def test_an_error_of_lethes_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    done = run("inspect", str(tmp_path / "missing"))
+    assert done.returncode == 1
+    assert "expected a readable file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["inspect"], ["fit", "rocr", "--layers", "x"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert run(*arguments).returncode == 2
+
+
+def test_layers_that_are_no_numbers_are_wrong_usage() -> None:
+    options = ["--subject", "a", "--target", "b", "--out", "c", "--layers", "two"]
+    assert CliRunner().invoke(cli.app, ["fit", "rocr", *options]).exit_code == 2
+
+
+def test_a_taken_port_is_said_before_anything_heavy() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("demo", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "expected it free" in done.stderr

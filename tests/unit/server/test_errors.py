@@ -1,0 +1,38 @@
+"""From an error's class to its HTTP status."""
+
+import json
+
+import pytest
+
+from lethe_projections import errors as projections
+from lethe_server.errors import TooLargeError, response
+from lethe_vllm import errors as engine
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (projections.ArtifactError, 400),
+        (engine.SelectionError, 400),
+        (engine.UnknownProfileError, 404),
+        (projections.IncompatibleError, 409),
+        (engine.UnsupportedError, 409),
+        (TooLargeError, 413),
+        (engine.UnavailableError, 503),
+        (projections.CheckpointError, 500),
+        (projections.LetheError, 500),
+    ],
+)
+def test_an_error_has_a_status(error: type[projections.LetheError], status: int) -> None:
+    reply = response(error("expected this, found that"))
+    assert reply.status_code == status
+    found = json.loads(bytes(reply.body))["error"]
+    assert found["message"] == "expected this, found that"
+    assert found["code"] == status
+
+
+def test_a_subclass_is_answered_as_its_base() -> None:
+    class TruncatedError(projections.ArtifactError):
+        pass
+
+    assert response(TruncatedError("x")).status_code == 400

@@ -1,0 +1,189 @@
+"""PUT, GET and DELETE against a fake engine: what is loaded, what is named, in which order."""
+
+import asyncio
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from lethe_projections import artifact
+
+from .fakes import BASE, Server, make
+
+URL = "/v1/unlearning/profiles/france"
+OLD, NEW = make(1), make(2)
+OLD_DIGEST, NEW_DIGEST = artifact.digest(OLD), artifact.digest(NEW)
+
+
+def put(server: Server, data: bytes, url: str = URL) -> httpx.Response:
+    return server.request("PUT", url, content=data)
+
+
+def digest(server: Server) -> str:
+    found: str = server.request("GET", URL).json()["digest"]
+    return found
+
+
+def test_a_new_name_is_created_and_a_known_one_replaced(server: Server) -> None:
+    created, replaced = put(server, OLD), put(server, NEW)
+    assert (created.status_code, replaced.status_code) == (201, 200)
+    assert (created.json()["digest"], replaced.json()["digest"]) == (OLD_DIGEST, NEW_DIGEST)
+    assert server.engine.held == {NEW_DIGEST}
+
+
+def test_every_rank_holds_a_profile_before_it_has_the_name(server: Server) -> None:
+    put(server, OLD)
+    named_when_loaded = []
+    real = server.engine.collective_rpc
+
+    async def spy(method: str, args: tuple[str, bytes]) -> object:
+        named_when_loaded.append((method, server.serving.catalogue.entry("france").digest))
+        return await real(method, args)
+
+    object.__setattr__(server.serving, "rpc", spy)
+    put(server, NEW)
+    assert named_when_loaded == [("lethe_load", OLD_DIGEST), ("lethe_unload", NEW_DIGEST)]
+
+
+def test_the_document_says_what_the_profile_is(server: Server) -> None:
+    document = put(server, OLD).json()
+    assert document["object"] == "unlearning.profile"
+    assert document["sites"] == ["layers.1.block"]
+    assert (document["rank"], document["method"], document["resident"]) == (2, "synthetic", True)
+    assert document["evidence"] is None
+    assert document["base"]["fingerprint"] == BASE.fingerprint
+    assert server.request("GET", URL).json() == document
+    assert server.request("GET", "/v1/unlearning/profiles").json()["object"] == "list"
+
+
+def test_evidence_beside_the_artifact_is_shown(server: Server) -> None:
+    put(server, OLD)
+    file = server.serving.catalogue.folder / f"{OLD_DIGEST}.evidence.json"
+    file.write_text('{"forget": 0.1}')
+    assert server.request("GET", URL).json()["evidence"] == {"forget": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "says"),
+    [
+        (b"", 400, "0 bytes"),
+        (b"\x80\x04pickle", 400, "a pickle"),
+        (NEW[:-1], 400, "truncated"),
+        (make(2, base=replace(BASE, fingerprint="cd" * 32)), 409, "another base model"),
+        (make(2, hook="attn"), 409, "layers.1.attn"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_and_the_old_profile_stays(
+    server: Server, data: bytes, status: int, says: str
+) -> None:
+    put(server, OLD)
+    reply = put(server, data)
+    assert reply.status_code == status
+    assert says in reply.json()["error"]["message"]
+    assert digest(server) == OLD_DIGEST
+    assert server.engine.held == {OLD_DIGEST}
+
+
+def test_what_the_engine_refuses_leaves_the_old_profile(server: Server) -> None:
+    put(server, OLD)
+    server.engine.refused.add(NEW_DIGEST)
+    assert put(server, NEW).status_code == 503
+    assert digest(server) == OLD_DIGEST
+
+
+def test_a_full_disk_leaves_the_old_profile_and_nothing_loaded(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, OLD)
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(server.serving.catalogue, "put", full)
+    with pytest.raises(OSError, match="no space"):
+        put(server, NEW)
+    assert server.engine.held == {OLD_DIGEST}
+    assert digest(server) == OLD_DIGEST
+
+
+def test_json_is_refused(server: Server) -> None:
+    reply = server.request("PUT", URL, json={"source": "elsewhere"})
+    assert reply.status_code == 400
+    assert "not supported yet" in reply.json()["error"]["message"]
+
+
+def test_an_artifact_over_the_limit_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact, "MAX_BYTES", 100)
+    assert put(server, OLD).status_code == 413
+
+
+@pytest.mark.parametrize("name", ["base", "France", ".hidden", "a" * 65, "a+b", "a@b"])
+def test_a_name_that_cannot_be_requested_is_refused(server: Server, name: str) -> None:
+    assert put(server, OLD, f"/v1/unlearning/profiles/{name}").status_code == 400
+    assert list(server.serving.catalogue.folder.iterdir()) == []
+
+
+def test_a_deleted_name_is_unknown_and_its_digest_unloaded(server: Server) -> None:
+    put(server, OLD)
+    reply = server.request("DELETE", URL)
+    assert reply.json() == {"id": "france", "object": "unlearning.profile", "deleted": True}
+    assert server.request("DELETE", URL).status_code == 404
+    assert server.request("GET", URL).status_code == 404
+    assert server.engine.held == set()
+
+
+def test_a_digest_with_two_names_is_unloaded_with_the_last(server: Server) -> None:
+    put(server, OLD)
+    put(server, OLD, "/v1/unlearning/profiles/twin")
+    server.request("DELETE", URL)
+    assert server.engine.held == {OLD_DIGEST}
+    put(server, NEW, "/v1/unlearning/profiles/twin")
+    assert server.engine.held == {NEW_DIGEST}
+
+
+def test_a_request_under_way_keeps_its_profile_loaded(server: Server) -> None:
+    put(server, OLD)
+
+    async def use(client: httpx.AsyncClient) -> None:
+        asked = {"model": "smollm2:france"}
+        stream = asyncio.create_task(client.post("/v1/stream", json=asked))
+        while not server.serving.uses._count[OLD_DIGEST]:
+            await asyncio.sleep(0.001)
+        assert (await client.delete(URL)).status_code == 200
+        assert (await client.post("/v1/chat/completions", json=asked)).status_code == 404
+        await asyncio.sleep(0.05)
+        assert server.engine.held == {OLD_DIGEST}
+        server.gate.set()
+        assert (await stream).text.endswith("end\n")
+
+    server.run(use)
+    assert server.engine.held == set()
+
+
+def test_a_name_put_again_while_its_digest_waits_to_be_unloaded_keeps_it(server: Server) -> None:
+    put(server, OLD)
+
+    async def use(client: httpx.AsyncClient) -> None:
+        stream = asyncio.create_task(client.post("/v1/stream", json={"model": "smollm2:france"}))
+        while not server.serving.uses._count[OLD_DIGEST]:
+            await asyncio.sleep(0.001)
+        await client.delete(URL)
+        await client.put(URL, content=OLD)
+        server.gate.set()
+        await stream
+
+    server.run(use)
+    assert server.engine.held == {OLD_DIGEST}
+
+
+def test_concurrent_puts_leave_one_of_them_whole(server: Server) -> None:
+    data = [make(seed) for seed in range(6)]
+
+    async def use(client: httpx.AsyncClient) -> list[int]:
+        replies = await asyncio.gather(*(client.put(URL, content=one) for one in data))
+        return sorted(reply.status_code for reply in replies)
+
+    assert server.run(use) == [200] * 5 + [201]
+    assert server.engine.held == {digest(server)}
