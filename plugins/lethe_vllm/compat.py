@@ -153,13 +153,13 @@ def front_end(engine: Any) -> FrontEnd:
 
 
 def _wanted(engine: Any, prompt: Any, params: Any) -> Variant | None:
-    """The variant of a request at the engine's door; None for the base."""
+    """The variant that a request at the engine's door selects; None if it selects none."""
     extra_args = getattr(params, "extra_args", None)
     chosen = current.get()
     if PROFILE_KEY not in (extra_args or {}) and (chosen is None or chosen.is_base):
         return None
     variant = front_end(engine).variant_of(extra_args)
-    if variant is not None and isinstance(prompt, EngineCoreRequest | AsyncGenerator):
+    if isinstance(prompt, EngineCoreRequest | AsyncGenerator):
         raise SelectionError(
             f"profile {variant.name}: expected a prompt, found a {type(prompt).__name__}, whose "
             "parameters are fixed already; pass the prompt itself"

@@ -31,8 +31,8 @@ class FrontEnd:
         self.resident: set[str] = set()
         self._loading: dict[str, asyncio.Future[None]] = {}
 
-    def variant_of(self, extra_args: dict[str, Any] | None) -> Variant | None:
-        """The variant a request must be served by; None for the base.
+    def variant_of(self, extra_args: dict[str, Any] | None) -> Variant:
+        """The variant a request must be served by.
 
         Over HTTP the server has already chosen, and a body's own `vllm_xargs` may not.
 
@@ -46,10 +46,7 @@ class FrontEnd:
                 f"vllm_xargs.{PROFILE_KEY}: expected no selection there, found "
                 f"{str(asked)[:80]!r}; use the X-Unlearning-Profile header or the model name"
             )
-        if chosen is None and asked is None:
-            return None
-        variant = chosen or self.catalogue.resolve(Selection.parse(asked))
-        return None if variant.is_base else variant
+        return chosen or self.catalogue.resolve(Selection.parse(asked))
 
     def load(self, variant: Variant, rpc: Rpc) -> None:
         """Makes a variant resident, if it is not yet.
@@ -57,13 +54,13 @@ class FrontEnd:
         Raises:
             UnavailableError: a rank refused it.
         """
-        if variant.digest not in self.resident:
+        if not variant.is_base and variant.digest not in self.resident:
             data = self.catalogue.data(variant)
             self._confirm(variant, _rpc(rpc, "lethe_load", variant, data))
 
     async def load_async(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
         """As `load`. Concurrent first requests of one variant load it once."""
-        if variant.digest in self.resident:
+        if variant.is_base or variant.digest in self.resident:
             return
         loading = self._loading.get(variant.digest)
         if loading is None:
@@ -111,7 +108,7 @@ class FrontEnd:
 
 
 def stamp(params: Any, variant: Variant) -> Any:
-    """A copy of sampling parameters that carries the variant into the engine.
+    """A copy of sampling parameters that carries the variant, or for the base nothing.
 
     Raises:
         UnsupportedError: the request does not sample (pooling), and has nowhere to carry it.
@@ -122,7 +119,8 @@ def stamp(params: Any, variant: Variant) -> Any:
             f"{type(params).__name__}; use the base for it"
         )
     stamped = params.clone()
-    stamped.extra_args = {**(params.extra_args or {}), PROFILE_KEY: variant.stamp}
+    others = {k: v for k, v in (params.extra_args or {}).items() if k != PROFILE_KEY}
+    stamped.extra_args = others if variant.is_base else {**others, PROFILE_KEY: variant.stamp}
     return stamped
 
 

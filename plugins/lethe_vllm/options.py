@@ -62,9 +62,9 @@ class Options:
         """
         chosen: set[Site] = set()
         for part in self.sites.split(","):
-            hook, _, layers = part.strip().partition(":")
+            hook, colon, layers = part.strip().partition(":")
             first, _, last = layers.partition("-")
-            if hook not in HOOKS or (layers and not (first.isdigit() and (last or "0").isdigit())):
+            if hook not in HOOKS or (colon and not (first.isdigit() and (last or "0").isdigit())):
                 raise UnsupportedError(
                     f"sites: expected HOOK[:LAYER[-LAYER]],... with HOOK among {', '.join(HOOKS)}, "
                     f"found {part!r}; for example {DEFAULT_SITES!r}"

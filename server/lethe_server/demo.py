@@ -1,5 +1,7 @@
 """`lethe demo`: the whole path once, on the embedded model, with something to try at the end."""
 
+import os
+import signal
 import socket
 import sys
 import time
@@ -7,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import STDOUT, Popen
+from subprocess import STDOUT, Popen, TimeoutExpired
 from typing import Any
 
 import httpx
@@ -61,6 +63,14 @@ def run(port: int) -> None:
     """
     console = Console()
     check_port(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _show(port, console)
+    except KeyboardInterrupt:
+        console.print("Stopped")
+
+
+def _show(port: int, console: Console) -> None:
     folder = embedded.home() / "demo"
     profiles = folder / "profiles"
     prepare_profiles(profiles, console)
@@ -68,7 +78,11 @@ def run(port: int) -> None:
         wait_until_healthy(server, console)
         console.print(answers(server.url))
         console.print(commands(server.url), markup=False, highlight=False, soft_wrap=True)
-        server.process.wait()
+        status = server.process.wait()
+    raise LetheError(
+        f"server: expected it to run until interrupted, found it ended with status {status}; "
+        f"its log is {server.log}"
+    )
 
 
 def check_port(port: int) -> None:
@@ -107,13 +121,21 @@ def serving(profiles: Path, port: int, log: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "lethe_server", "serve", embedded.NAME]
     options = ["--profiles", str(profiles), "--host", HOST, "--port", str(port), "--enforce-eager"]
     with log.open("wb") as output:
-        process = Popen([*command, *options], stdout=output, stderr=STDOUT)
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the child.
+        process = Popen([*command, *options], stdout=output, stderr=STDOUT, start_new_session=True)
     try:
         yield Server(process, f"http://{HOST}:{port}", log)
     finally:
-        # On Ctrl-C the terminal has interrupted the child as well; once more does no harm.
-        process.terminate()
+        _stop(process)
+
+
+def _stop(process: "Popen[bytes]") -> None:
+    process.terminate()
+    try:
         process.wait(STOP_SECONDS)
+    except TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_until_healthy(server: Server, console: Console) -> None:

@@ -30,7 +30,7 @@ def requests(base: BaseModel) -> list[tuple[str, Any]]:
     """32 requests over the base and six variants; every fourth prompt exceeds a chunk."""
     names = ["base", *assorted(base)]
     prompts = [
-        long_prompt(CHUNK + 40 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
+        long_prompt(CHUNK + 20 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
     ]
     return [(prompt, names[n % len(names)]) for n, prompt in enumerate(prompts)]
 

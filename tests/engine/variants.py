@@ -62,6 +62,6 @@ def assorted(base: BaseModel) -> dict[str, Profile]:
         "projection": orthogonal(base, (8, 16, 29), rank=3, seed=2),
         "attn": low_rank(base, "attn", (5, 15), rank=2, scale=0.25, seed=3),
         "mlp": low_rank(base, "mlp", (0, 12), rank=4, scale=0.12, seed=4),
-        "down": low_rank(base, "down_proj", (3, 4, 5), rank=16, scale=0.08, seed=5),
+        "down": low_rank(base, "down_proj", (3, 4, 5), rank=16, scale=0.12, seed=5),
         "merged": without_bias(low_rank(base, "down_proj", (2, 18), rank=5, scale=0.12, seed=6)),
     }

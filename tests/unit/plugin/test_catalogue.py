@@ -1,0 +1,114 @@
+"""A folder of profiles: validated, replaced whole or not at all, shared between processes."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lethe_projections import artifact
+from lethe_projections.base_model import BaseModel
+from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector, Site
+from lethe_vllm.catalogue import Catalogue
+from lethe_vllm.errors import SelectionError, UnavailableError, UnknownProfileError
+from lethe_vllm.selection import BASE_VARIANT, Selection
+
+BASE = BaseModel("LlamaForCausalLM", 8, 2, 16, 32, "f" * 64)
+
+
+def data(seed: int, base: BaseModel = BASE) -> bytes:
+    torch.manual_seed(seed)
+    projector = Projector(Site(0, "block"), torch.randn(1, 8), torch.randn(1, 8))
+    return artifact.to_bytes(Profile(base, (projector,), "synthetic"))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    return Catalogue(tmp_path / "profiles", BASE)
+
+
+def test_a_name_means_the_digest_of_its_file(catalogue: Catalogue) -> None:
+    entry = catalogue.put("france", data(1))
+    assert entry.digest == artifact.digest(data(1))
+    for selection in ("france", f"france@{entry.digest[:8]}", f"france@{entry.digest}"):
+        assert catalogue.resolve(Selection.parse(selection)) == entry.variant
+    assert catalogue.data(entry.variant) == data(1)
+    assert catalogue.resolve(Selection("base")) == BASE_VARIANT
+
+
+def test_unknown_names_and_digests_are_errors_that_list_what_there_is(catalogue: Catalogue) -> None:
+    catalogue.put("france", data(1))
+    with pytest.raises(UnknownProfileError, match="base, france, found 'japan'"):
+        catalogue.resolve(Selection("japan"))
+    with pytest.raises(UnknownProfileError, match="replaced"):
+        catalogue.resolve(Selection("france", "0" * 12))
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (data(2)[:-3], ArtifactError),
+        (b"\x80\x04pickle", ArtifactError),
+        (b"", ArtifactError),
+        (data(2, replace(BASE, fingerprint="0" * 64)), IncompatibleError),
+    ],
+)
+def test_a_refused_put_leaves_everything_as_it_was(
+    bad: bytes, error: type[LetheError], catalogue: Catalogue
+) -> None:
+    before = catalogue.put("france", data(1))
+    for name in ("france", "other"):
+        with pytest.raises(error):
+            catalogue.put(name, bad)
+    assert catalogue.entry("france") == before
+    assert os.listdir(catalogue.folder) == ["france.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["base", "../x", "a/b", ".x", "X", "", "a" * 65, "a\n"])
+def test_a_name_that_could_leave_the_folder_is_refused(name: str, catalogue: Catalogue) -> None:
+    for act in (lambda: catalogue.put(name, data(1)), lambda: catalogue.entry(name)):
+        with pytest.raises(SelectionError, match="expected"):
+            act()
+    assert not list(catalogue.folder.iterdir())
+
+
+def test_two_catalogues_of_one_folder_agree(catalogue: Catalogue) -> None:
+    other = Catalogue(catalogue.folder, BASE)
+    first = catalogue.put("france", data(1))
+    assert other.entry("france").digest == first.digest
+    second = other.put("france", data(2))
+    assert catalogue.entry("france").digest == second.digest
+    other.delete("france")
+    with pytest.raises(UnknownProfileError):
+        catalogue.entry("france")
+
+
+def test_bytes_of_a_replaced_version_are_an_error(catalogue: Catalogue) -> None:
+    old = catalogue.put("france", data(1)).variant
+    catalogue.put("france", data(2))
+    with pytest.raises(UnavailableError, match="again"):
+        catalogue.data(old)
+
+
+def test_a_folder_with_a_bad_file_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"not an artifact")
+    with pytest.raises(ArtifactError, match=r"bad\.safetensors"):
+        Catalogue(tmp_path, BASE)
+    (tmp_path / "bad.safetensors").rename(tmp_path / "Not A Name.safetensors")
+    with pytest.raises(SelectionError, match="profile name"):
+        Catalogue(tmp_path, BASE)
+
+
+def test_a_put_that_dies_half_way_leaves_no_name(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(OSError, match="no space"):
+        catalogue.put("france", data(1))
+    assert not list(catalogue.folder.iterdir())

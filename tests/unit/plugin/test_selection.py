@@ -1,0 +1,67 @@
+"""What a caller may write, and what is accepted inside the engine."""
+
+from typing import Any
+
+import pytest
+
+from lethe_vllm.errors import SelectionError, UnsupportedError
+from lethe_vllm.options import Options
+from lethe_vllm.selection import PROFILE_KEY, Selection, Variant, stamped_digest
+
+SHA = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("base", Selection("base")),
+        ("france", Selection("france")),
+        ("a.b_c-9", Selection("a.b_c-9")),
+        ("france@01234567", Selection("france", "01234567")),
+        (f"france@{SHA}", Selection("france", SHA)),
+    ],
+)
+def test_a_name_with_or_without_a_digest_is_read(text: str, expected: Selection) -> None:
+    assert Selection.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "France", "a b", "a@", "a@0123456", f"a@{SHA}0", "a@XYZ45678", "base@01234567", None, 3,
+     "a\n", "a+b", "é", "@01234567"],
+)  # fmt: skip
+def test_anything_else_is_refused(text: Any) -> None:
+    with pytest.raises(SelectionError, match="expected"):
+        Selection.parse(text)
+
+
+def test_only_full_digests_pass_inside_the_engine() -> None:
+    assert stamped_digest(None) is None
+    assert stamped_digest({"other": 1}) is None
+    assert stamped_digest({PROFILE_KEY: Variant("france", SHA).stamp}) == SHA
+    for value in ("france", "france@01234567", "base", 3):
+        with pytest.raises(SelectionError):
+            stamped_digest({PROFILE_KEY: value})
+
+
+def test_sites_are_declared_by_hook_and_layer() -> None:
+    assert len(Options().declared(30)) == 90
+    assert sorted(map(str, Options("block:2-3, mlp:7").declared(30))) == [
+        "layers.2.block", "layers.3.block", "layers.7.mlp",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"sites": "blocks"}, {"sites": "block:"}, {"sites": "block:x"}, {"sites": "block:1-x"},
+     {"sites": ""}, {"site": "block"}, "block", None, {"sites": "block:-3"}],
+)  # fmt: skip
+def test_options_with_a_mistake_are_refused(value: Any) -> None:
+    with pytest.raises(UnsupportedError, match="expected"):
+        Options.parse(value)
+
+
+def test_the_folder_of_profiles_is_not_part_of_the_compile_key() -> None:
+    with_folder = Options.parse({"profiles": "/somewhere"})
+    assert with_folder.compile_key == Options.parse({}).compile_key
+    assert Options.parse(with_folder.compile_key).sites == with_folder.sites
