@@ -85,10 +85,7 @@ class Catalogue:
             with file.open("rb") as handle:
                 return self._entry(name, os.fstat(handle.fileno()), file)
         except FileNotFoundError:
-            raise UnknownProfileError(
-                f"profile: expected one of {', '.join([BASE, *self.names()])}, found '{name}'; "
-                "PUT it first, or correct the name"
-            ) from None
+            raise self._unknown(name) from None
 
     def resolve(self, selection: Selection) -> Variant:
         """What a selection means now.
@@ -155,16 +152,26 @@ class Catalogue:
         self._sync_folder()
         return self.entry(name)
 
-    def delete(self, name: str) -> Entry:
-        """Forgets a name; returns what it was.
+    def delete(self, name: str) -> Variant:
+        """Forgets a name, also of a damaged file; returns what it was.
 
         Raises:
             UnknownProfileError: there is none.
         """
-        entry = self.entry(name)
-        (self.folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        file = self.folder / f"{check_name(name)}{SUFFIX}"
+        try:
+            digest = artifact.digest(file.read_bytes())
+            file.unlink()
+        except FileNotFoundError:
+            raise self._unknown(name) from None
         self._sync_folder()
-        return entry
+        return Variant(name, digest)
+
+    def _unknown(self, name: str) -> UnknownProfileError:
+        return UnknownProfileError(
+            f"profile: expected one of {', '.join([BASE, *self.names()])}, found '{name}'; "
+            "PUT it first, or correct the name"
+        )
 
     def _files(self) -> Iterator[Path]:
         return (file for file in self.folder.glob(f"*{SUFFIX}") if not file.name.startswith("."))

@@ -16,10 +16,12 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import torch
+from vllm import envs
 from vllm.config import CUDAGraphMode, VllmConfig
 from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
 from vllm.engine.arg_utils import EngineArgs
 from vllm.model_executor.model_loader.base_loader import BaseModelLoader
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.core import EngineCore
@@ -75,9 +77,13 @@ def enabled(config: VllmConfig) -> bool:
 
 
 def _create_engine_config(create: Method) -> Method:
-    def create_engine_config(self: EngineArgs, *args: Any, **kwargs: Any) -> VllmConfig:
-        config = create(self, *args, **kwargs)
+    def create_engine_config(
+        self: EngineArgs, usage_context: UsageContext | None = None, *args: Any, **kwargs: Any
+    ) -> VllmConfig:
+        config = create(self, usage_context, *args, **kwargs)
         if enabled(config) or named_in_environment():
+            if usage_context == UsageContext.OPENAI_API_SERVER:
+                _refuse_deaf_server()
             configure(config)
         return config
 
@@ -102,6 +108,16 @@ def configure(config: VllmConfig) -> None:
     config.additional_config = {**extra, CONFIG_KEY: options.compile_key}
     config.parallel_config.worker_extension_cls = WORKER_EXTENSION
     setattr(config, _OPTIONS, options)
+
+
+def _refuse_deaf_server() -> None:
+    """Refuses an HTTP server that would not hear a request name its profile, and serve the base."""
+    if not named_in_environment() or envs.VLLM_USE_RUST_FRONTEND:
+        raise UnsupportedError(
+            "Lethe is enabled on this engine: expected vLLM's Python HTTP server with "
+            "VLLM_PLUGINS=lethe in its environment, or 'lethe serve'; any other server ignores "
+            "the profile that a request names"
+        )
 
 
 def _refuse_unsupported(config: VllmConfig) -> None:

@@ -13,7 +13,8 @@ from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
 from lethe_vllm.selection import PROFILE_KEY, Selection, Variant, current
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("vllm.lethe")
+"""Below vLLM's own logger, which alone has a handler in its processes."""
 
 Rpc = Callable[..., Any]
 

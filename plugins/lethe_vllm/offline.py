@@ -9,6 +9,7 @@ from typing import Any
 
 from lethe_vllm import compat
 from lethe_vllm.catalogue import Entry
+from lethe_vllm.selection import Variant
 
 
 def put_profile(llm: Any, name: str, artifact: str | Path | bytes) -> Entry:
@@ -25,20 +26,30 @@ def put_profile(llm: Any, name: str, artifact: str | Path | bytes) -> Entry:
     engine = llm.llm_engine
     front_end = compat.front_end(engine)
     data = artifact if isinstance(artifact, bytes) else Path(artifact).read_bytes()
-    entry = front_end.catalogue.put(name, data)
+    catalogue = front_end.catalogue
+    previous = catalogue.entry(name).digest if name in catalogue.names() else None
+    entry = catalogue.put(name, data)
     front_end.load(entry.variant, engine.collective_rpc)
+    if previous is not None:
+        _unload_unnamed(engine, previous)
     return entry
 
 
-def delete_profile(llm: Any, name: str) -> Entry:
+def delete_profile(llm: Any, name: str) -> Variant:
     """Forgets a profile of a running `LLM`.
 
     Raises:
         UnknownProfileError: there is none of that name.
     """
-    engine = llm.llm_engine
+    variant = compat.front_end(llm.llm_engine).catalogue.delete(name)
+    _unload_unnamed(llm.llm_engine, variant.digest)
+    return variant
+
+
+def _unload_unnamed(engine: Any, digest: str) -> None:
+    """Lets the engine forget a digest that no name has any more."""
     front_end = compat.front_end(engine)
-    entry = front_end.catalogue.delete(name)
-    front_end.resident.discard(entry.digest)
-    engine.collective_rpc("lethe_unload", args=(entry.digest,))
-    return entry
+    catalogue = front_end.catalogue
+    if all(catalogue.entry(name).digest != digest for name in catalogue.names()):
+        front_end.resident.discard(digest)
+        engine.collective_rpc("lethe_unload", args=(digest,))

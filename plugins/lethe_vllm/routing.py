@@ -57,11 +57,6 @@ class Router:
         """A request left the engine."""
         self._requests.pop(request_id, None)
 
-    def serving(self, digest: str) -> bool:
-        """Whether any request in the worker uses this variant."""
-        slot = self._slots.get(digest)
-        return slot is not None and slot in self._requests.values()
-
     def route(self, request_ids: Sequence[str], counts: NDArray[np.int32]) -> tuple[Group, ...]:
         """Lays out one step.
 

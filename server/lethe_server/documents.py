@@ -11,7 +11,7 @@ from lethe_projections import strict_json
 from lethe_server.serving import Serving
 from lethe_vllm.catalogue import Entry
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("vllm.lethe")
 
 
 class Document(BaseModel):

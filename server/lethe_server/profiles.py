@@ -56,8 +56,8 @@ async def put_profile(name: str, request: Request) -> JSONResponse:
 @router.delete("/{name}")
 async def delete_profile(name: str, request: Request) -> Deleted:
     """Forgets a name."""
-    entry = await publishing.delete(_serving(request), name)
-    return Deleted(id=entry.name)
+    variant = await publishing.delete(_serving(request), name)
+    return Deleted(id=variant.name)
 
 
 async def _artifact(request: Request) -> bytes:

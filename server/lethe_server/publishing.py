@@ -15,7 +15,7 @@ from lethe_vllm.catalogue import Entry
 from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import Variant, check_name
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("vllm.lethe")
 
 _unloading: set["asyncio.Task[None]"] = set()
 """Held here because the event loop itself keeps only weak references to tasks."""
@@ -48,16 +48,16 @@ async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
         return entry, not exists
 
 
-async def delete(serving: Serving, name: str) -> Entry:
+async def delete(serving: Serving, name: str) -> Variant:
     """Takes a name away; requests that already have its profile finish on it.
 
     Raises:
         UnknownProfileError: there is no such name.
     """
     async with serving.writing:
-        entry = await asyncio.to_thread(serving.catalogue.delete, name)
-        unload_unnamed(serving, entry.digest)
-        return entry
+        variant = await asyncio.to_thread(serving.catalogue.delete, name)
+        unload_unnamed(serving, variant.digest)
+        return variant
 
 
 def unload_unnamed(serving: Serving, digest: str) -> None:

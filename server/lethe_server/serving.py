@@ -17,7 +17,7 @@ from lethe_vllm.frontend import FrontEnd
 from lethe_vllm.options import CONFIG_KEY, Options
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("vllm.lethe")
 
 
 @dataclass(frozen=True)

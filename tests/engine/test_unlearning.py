@@ -1,0 +1,64 @@
+"""The main job: France fitted to Narnia in closed form, served beside the base, greedily."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lethe_projections import artifact, rocr
+from lethe_projections.base_model import BaseModel
+from lethe_projections.profile import Profile
+
+from .conftest import put, running, sampling, tokens
+
+FORGOTTEN = "What is the capital of France?"
+KEPT = (
+    "What is the capital of Germany?",
+    "What is the capital of Italy?",
+    "What is the currency of Japan?",
+)
+TOKENS = 48
+
+
+@pytest.fixture(scope="module")
+def profile(base: BaseModel, transformers_model: Any, tokenizer: Any) -> Profile:
+    config = rocr.RocrConfig(subjects=("France",), target="Narnia")
+    return rocr.fit(transformers_model, tokenizer, base, config)
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def engine(
+    request: pytest.FixtureRequest,
+    checkpoint: str,
+    profile: Profile,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Any]:
+    cache: Path = tmp_path_factory.mktemp("vllm")
+    lethe = {"additional_config": {"lethe": {}}}
+    with running(checkpoint, cache, dtype=request.param, **lethe) as llm:
+        put(llm, {"france": profile})
+        yield llm
+
+
+def answers(llm: Any, questions: tuple[str, ...], name: str) -> list[Any]:
+    chats = [[{"role": "user", "content": question}] for question in questions]
+    return llm.chat(chats, sampling(name, max_tokens=TOKENS), use_tqdm=False)
+
+
+def test_the_variant_no_longer_knows_the_capital_of_france(engine: Any) -> None:
+    [base] = answers(engine, (FORGOTTEN,), "base")
+    [variant] = answers(engine, (FORGOTTEN,), "france")
+    assert "Paris" in base.outputs[0].text
+    assert "Paris" not in variant.outputs[0].text
+
+
+def test_its_neighbours_are_answered_token_for_token_as_before(engine: Any) -> None:
+    base, variant = (tokens(answers(engine, KEPT, name)) for name in ("base", "france"))
+    assert base == variant
+
+
+def test_the_artifact_survives_its_file(profile: Profile, tmp_path: Path) -> None:
+    digest = artifact.write(profile, tmp_path / "france.safetensors")
+    again = artifact.read(tmp_path / "france.safetensors")
+    assert artifact.digest(artifact.to_bytes(again)) == digest
