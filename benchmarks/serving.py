@@ -59,8 +59,6 @@ CASES = (
     Case("Lethe, 8 variants", "lethe", 8),
     Case("Lethe, 64 variants", "lethe", 64),
     Case("multi-LoRA, all base", "lora", 0),
-    Case("multi-LoRA, 1 adapter", "lora", 1),
-    Case("multi-LoRA, 8 adapters", "lora", 8),
     Case("multi-LoRA, 64 adapters", "lora", 64),
 )
 

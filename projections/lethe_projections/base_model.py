@@ -71,11 +71,12 @@ class BaseModel:
         """
         folder = _folder(model)
         config = _read_object(folder / "config.json")
-        text = {**config, **config["text_config"]} if "text_config" in config else config
-        architectures = config.get("architectures") or text.get("architectures") or [None]
+        nested = config.get("text_config")
+        text = {**config, **nested} if isinstance(nested, dict) else config
+        architectures = config.get("architectures") or text.get("architectures")
         try:
             return cls(
-                architecture=architectures[0],
+                architecture=architectures[0] if isinstance(architectures, list) else "",
                 hidden_size=text.get("hidden_size", 0),
                 num_layers=text.get("num_hidden_layers", 0),
                 intermediate_size=text.get("intermediate_size", 0),

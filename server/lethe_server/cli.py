@@ -18,7 +18,7 @@ app = typer.Typer(
 fit_app = typer.Typer(help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
 
-DEFAULT_SITES = "block,mlp,down_proj"
+DEFAULT_SITES = "mlp,down_proj"
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

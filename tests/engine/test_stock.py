@@ -20,7 +20,7 @@ Answers = dict[str, list[list[int]]]
 
 pytestmark = pytest.mark.timeout(1800)
 
-NAMES = ("block", "mlp", "down")
+NAMES = ("mlp", "down")
 
 
 def answers(

@@ -20,6 +20,7 @@ from .server import API_KEY, Server
 START_SECONDS = 300
 
 OPTIONS = [
+    *("--sites", "block,mlp,down_proj"),
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
     *("--kv-cache-memory-bytes", "1G", "--enable-prompt-tokens-details", "--api-key", API_KEY),
 ]

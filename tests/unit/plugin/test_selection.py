@@ -45,7 +45,7 @@ def test_only_full_digests_pass_inside_the_engine() -> None:
 
 
 def test_sites_are_declared_by_hook_and_layer() -> None:
-    assert len(Options().declared(30)) == 90
+    assert len(Options().declared(30)) == 60
     assert sorted(map(str, Options("block:2-3, mlp:7").declared(30))) == [
         "layers.2.block", "layers.3.block", "layers.7.mlp",
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def test_options_of_vllm_pass_through_in_order(monkeypatch: pytest.MonkeyPatch) 
     result = CliRunner().invoke(cli.app, line.split())
     assert result.exit_code == 0, result.output
     rest = ["--port", "8001", "-tp", "2", "--enforce-eager", "-cc.mode=0", "--api-key=k"]
-    assert called == [("embedded", rest, Path("d"), "block,mlp,down_proj")]
+    assert called == [("embedded", rest, Path("d"), "mlp,down_proj")]
 
 
 def test_the_default_sites_are_the_engines() -> None:
