@@ -14,9 +14,9 @@ from lethe_vllm.errors import UnsupportedError
 
 CONFIG_KEY = "lethe"
 DEFAULT_SITES = "mlp,down_proj"
-"""Everywhere, the hooks that leave base traffic bit for bit stock vLLM's. `block` is not among them:
-it reads the residual stream, which a graph compiled in half precision otherwise carries
-unrounded over several blocks (bfloat16 on a CPU: 18 of 24 greedy answers equal to stock's)."""
+"""The hooks that leave base traffic bit for bit stock vLLM's. `block` is not among them: it reads
+the residual stream, which a graph compiled in half precision otherwise carries unrounded over
+several blocks (bfloat16 on a CPU: 18 of 24 greedy answers equal to stock's)."""
 SITE_FORMAT = 1
 """Changes whenever the compiled graph of a site does: it is part of vLLM's compile-cache key."""
 

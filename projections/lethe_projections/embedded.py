@@ -129,6 +129,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _build(source: Path, folder: Path) -> None:
+    # The lock is held, so what lies here was left by a process that died; each is 270 MB.
+    for stale in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(stale)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         _convert(source, temporary)

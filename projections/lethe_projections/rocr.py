@@ -86,8 +86,8 @@ def default_layers(depth: int) -> tuple[int, ...]:
     """Blocks from 1/30 to 1/6 of the depth: 1..4 of 30, 1..4 of 32, 3..12 of 80.
 
     Early, because a subject's facts are gathered at its last token in the early blocks (ROME,
-    arXiv 2202.05262). The paper edits 4..6 of 32; on SmolLM2-135M, 30 blocks, the edit of
-    2..5 or 4..7 left more forms of the fact and changed more of the other answers.
+    arXiv 2202.05262). The paper edits 4..6 of 32. On SmolLM2-135M, 30 blocks, of 36 forward
+    forms of five capitals 2..5 left 3, 3..6 left 9 and 1..4 left 2.
     """
     first = round(depth / 30)
     return tuple(range(first, max(first + 1, round(depth / 6))))
