@@ -4,8 +4,8 @@ Three engines live at once: stock vLLM, vLLM with Lethe, vLLM with its own multi
 gives every case the same batch in a new random order; a ratio compares a case with stock within a
 round, so that a machine that slows down or speeds up meanwhile does not tilt it.
 
-    make bench                          # eager and compiled, 7 rounds
-    make bench ARGS='--mode eager --rounds 5 --out results.json'
+    make bench                          # eager and compiled, 12 rounds
+    make bench ARGS='--mode eager --rounds 20 --out results.json'
 """
 
 import argparse
@@ -45,11 +45,19 @@ PROMPT = "Write a short story about number {}. It begins on a quiet morning by t
 
 @dataclass(frozen=True)
 class Case:
-    """One thing measured: which engine, and how many variants share its batch (0: base only)."""
+    """One thing measured.
+
+    Attributes:
+        name: as shown.
+        engine: which of the three.
+        variants: how many share the batch; 0 for the base only.
+        every: measured in every so many rounds, where it is slow.
+    """
 
     name: str
     engine: str
     variants: int
+    every: int = 1
 
 
 CASES = (
@@ -58,8 +66,8 @@ CASES = (
     Case("Lethe, 1 variant", "lethe", 1),
     Case("Lethe, 8 variants", "lethe", 8),
     Case("Lethe, 64 variants", "lethe", 64),
-    Case("multi-LoRA, all base", "lora", 0),
-    Case("multi-LoRA, 64 adapters", "lora", 64),
+    Case("multi-LoRA, all base", "lora", 0, every=2),
+    Case("multi-LoRA, 64 adapters", "lora", 64, every=2),
 )
 
 
@@ -178,33 +186,37 @@ def bench(eager: bool, console: Console) -> Iterator[Bench]:
             running.stop()
 
 
-def measure(running: Bench, rounds: int, console: Console) -> dict[str, list[float]]:
-    """Tokens per second of every case in every round, after one warm-up of each."""
+def measure(running: Bench, rounds: int, console: Console) -> dict[str, dict[int, float]]:
+    """Tokens per second of every case by round, after one warm-up of each (round 0)."""
     order = random.Random(0)  # noqa: S311
-    rates: dict[str, list[float]] = {case.name: [] for case in CASES}
+    plan = [
+        (number, case)
+        for number in range(rounds + 1)
+        for case in order.sample(CASES, len(CASES))
+        if number % case.every == 0
+    ]
+    rates: dict[str, dict[int, float]] = {case.name: {} for case in CASES}
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("measuring", total=(rounds + 1) * len(CASES))
-        for number in range(rounds + 1):
-            for case in order.sample(CASES, len(CASES)):
-                rate = running.run(case)
-                if number:
-                    rates[case.name].append(rate)
-                progress.advance(task)
+        for number, case in progress.track(plan, description="measuring"):
+            rates[case.name][number] = running.run(case)
+    for by_round in rates.values():
+        del by_round[0]
     return rates
 
 
-def summary(rates: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Per case: median rate, and median, least and largest ratio to stock within a round."""
+def summary(rates: dict[str, dict[int, float]]) -> list[dict[str, Any]]:
+    """Per case: median rate, and quartiles of its ratio to stock within a round."""
     rows = []
-    for name, values in rates.items():
-        ratios = [value / stock for value, stock in zip(values, rates["stock"], strict=True)]
+    for name, by_round in rates.items():
+        ratios = [rate / rates["stock"][number] for number, rate in by_round.items()]
+        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
         rows.append(
             {
                 "case": name,
-                "tokens_per_second": round(statistics.median(values), 1),
-                "ratio": round(statistics.median(ratios), 3),
-                "ratio_min": round(min(ratios), 3),
-                "ratio_max": round(max(ratios), 3),
+                "rounds": len(ratios),
+                "tokens_per_second": round(statistics.median(by_round.values()), 1),
+                "ratio": round(middle, 3),
+                "ratio_quartiles": [round(low, 3), round(high, 3)],
             }
         )
     return rows
@@ -212,10 +224,10 @@ def summary(rates: dict[str, list[float]]) -> list[dict[str, Any]]:
 
 def show(mode: str, rows: list[dict[str, Any]], console: Console) -> None:
     table = Table(title=f"{mode}: {REQUESTS} requests x {TOKENS} tokens, rank {RANK} at 4 sites")
-    for column in ("case", "tokens/s", "of stock", "spread"):
+    for column in ("case", "tokens/s", "of stock", "quartiles"):
         table.add_column(column, justify="left" if column == "case" else "right")
     for row in rows:
-        spread = f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}"
+        spread = "{:.3f} to {:.3f}".format(*row["ratio_quartiles"])
         table.add_row(row["case"], f"{row['tokens_per_second']:.0f}", f"{row['ratio']:.3f}", spread)
     console.print(table)
 
@@ -235,10 +247,10 @@ def environment() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--mode", choices=["eager", "compiled", "both"], default="both")
-    parser.add_argument("--rounds", type=int, default=7, help="at least 5 (default: 7)")
+    parser.add_argument("--rounds", type=int, default=12, help="at least 10 (default: 12)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/serving.json"))
     options = parser.parse_args()
-    if options.rounds < 5:
+    if options.rounds < 10:
         parser.error(
             f"--rounds: expected 5 or more for a median with a spread, found {options.rounds}"
         )

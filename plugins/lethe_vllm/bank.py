@@ -4,7 +4,7 @@ Factors are cut to this rank's shard and cast to the model's dtype once, when lo
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +45,7 @@ class FactorBank:
 
     def __init__(self, dtype: torch.dtype, device: torch.device, shard: Shard) -> None:
         self._dtype, self._device, self._shard = dtype, device, shard
-        self._held: dict[str, dict[Site, Projector]] = {}
+        self._held: dict[str, dict[Site, Factors]] = {}
         self._stacks: dict[Site, OrderedDict[tuple[str, ...], Factors | None]] = {}
 
     def __contains__(self, digest: str) -> bool:
@@ -58,7 +58,7 @@ class FactorBank:
 
     def add(self, digest: str, projectors: Iterable[Projector]) -> None:
         """Makes a profile's edits resident. `projectors` are those of this rank's layers."""
-        self._held[digest] = {projector.site: projector for projector in projectors}
+        self._held[digest] = {projector.site: self._own(projector) for projector in projectors}
 
     def remove(self, digest: str) -> None:
         """Forgets a profile. The caller knows that no running request uses it."""
@@ -78,41 +78,43 @@ class FactorBank:
         """
         stacks = self._stacks.setdefault(site, OrderedDict())
         if digests not in stacks:
-            stacks[digests] = self._stack([self._held[digest].get(site) for digest in digests])
+            stacks[digests] = _stack([self._held[digest].get(site) for digest in digests])
             if len(stacks) > STACKS_PER_SITE:
                 stacks.popitem(last=False)
         stacks.move_to_end(digests)
         return stacks[digests]
 
-    def _stack(self, edits: list[Projector | None]) -> Factors | None:
-        present = [edit for edit in edits if edit is not None]
-        if not present:
-            return None
-        A, B, a = self._zeros(len(edits), present)
-        for index, edit in enumerate(edits):
-            if edit is not None:
-                A[index, : edit.rank] = self._columns(edit)
-                B[index, : edit.rank] = edit.B
-                if edit.a is not None and self._adds_bias(edit):
-                    a[index, : edit.rank] = edit.a
-        biased = any(edit.a is not None for edit in present)
-        return Factors(A, B, a if biased else None)
+    def _own(self, edit: Projector) -> Factors:
+        """A stack of one, with what this rank reads and adds.
 
-    def _zeros(self, count: int, present: list[Projector]) -> tuple[Tensor, Tensor, Tensor]:
-        rank = max(edit.rank for edit in present)
-        widths = (self._columns(present[0]).shape[1], present[0].d_out)
-        A, B = (
-            torch.zeros(count, rank, width, dtype=self._dtype, device=self._device)
-            for width in widths
-        )
-        return A, B, torch.zeros(count, rank, dtype=self._dtype, device=self._device)
+        Under tensor parallelism a `down_proj` reads a shard of columns, and partial products add
+        up in vLLM's all-reduce; so the bias before it is rank 0's alone to add.
+        """
+        A, a = edit.A, edit.a
+        if edit.site.hook == "down_proj":
+            A = A.chunk(self._shard.size, dim=1)[self._shard.rank]
+            a = a if self._shard.rank == 0 else None
+        return Factors(self._cast(A), self._cast(edit.B), None if a is None else self._cast(a))
 
-    def _columns(self, edit: Projector) -> Tensor:
-        """A, cut to what this rank reads: partial products add up in vLLM's all-reduce."""
-        if edit.site.hook != "down_proj" or self._shard.size == 1:
-            return edit.A
-        return edit.A.chunk(self._shard.size, dim=1)[self._shard.rank]
+    def _cast(self, factor: Tensor) -> Tensor:
+        return factor.to(self._device, self._dtype).contiguous()[None]
 
-    def _adds_bias(self, edit: Projector) -> bool:
-        """Whether the bias is this rank's to add: before an all-reduce, it is rank 0's alone."""
-        return edit.site.hook != "down_proj" or self._shard.rank == 0
+
+def _stack(edits: Sequence[Factors | None]) -> Factors | None:
+    present = [edit for edit in edits if edit is not None]
+    if len(present) == len(edits) == 1:
+        return present[0]
+    if not present:
+        return None
+    like = present[0]
+    rank = max(edit.A.shape[1] for edit in present)
+    A = like.A.new_zeros(len(edits), rank, like.A.shape[2])
+    B = like.B.new_zeros(len(edits), rank, like.B.shape[2])
+    a = like.A.new_zeros(len(edits), rank)
+    for index, edit in enumerate(edits):
+        if edit is not None:
+            own = slice(edit.A.shape[1])
+            A[index, own], B[index, own] = edit.A[0], edit.B[0]
+            if edit.a is not None:
+                a[index, own] = edit.a[0]
+    return Factors(A, B, a if any(edit.a is not None for edit in present) else None)

@@ -5,7 +5,7 @@ Guarantees: tokens of the base are in no group; each other token is in exactly o
 O(requests + tokens), whatever the number of layers or of loaded profiles; nothing when all is base.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,7 @@ class Router:
         self._slots: dict[str, int] = {}
         self._digests: list[str] = []
         self._requests: dict[str, int] = {}
+        self._last: tuple[tuple[bytes, bytes], tuple[Group, ...]] = ((b"", b""), ())
 
     def start(self, request_id: str, digest: str | None) -> None:
         """A request enters the worker (again, if its id was used before)."""
@@ -74,7 +75,11 @@ class Router:
             dtype=np.int64,
             count=len(request_ids),
         )
-        return layout(slots, counts, self._digests)
+        # While requests decode, step follows step with the same layout.
+        key = (slots.tobytes(), counts.tobytes())
+        if key != self._last[0]:
+            self._last = (key, layout(slots, counts, self._digests))
+        return self._last[1]
 
     def _slot(self, digest: str) -> int:
         slot = self._slots.setdefault(digest, len(self._digests))
@@ -99,29 +104,39 @@ def layout(
     per_token = np.repeat(slots, counts)
     order = np.argsort(per_token, kind="stable")
     present, starts, sizes = np.unique(per_token[order], return_index=True, return_counts=True)
-    runs = [
-        (digests[slot], order[start : start + size])
-        for slot, start, size in zip(present, starts, sizes, strict=True)
-        if slot >= 0
-    ]
-    runs.sort(key=lambda run: (-len(run[1]), run[0]))
+    ranking = np.lexsort((present, -sizes))
+    ranking = ranking[present[ranking] >= 0]
+    present, starts, sizes = present[ranking], starts[ranking], sizes[ranking]
     groups: list[Group] = []
-    total = sum(len(rows) for _, rows in runs)
-    while len(runs) > 1 and len(runs) * len(runs[0][1]) > PADDING_LIMIT * total:
-        total -= len(runs[0][1])
-        groups.append(_group(runs[:1]))
-        runs = runs[1:]
-    return (*groups, _group(runs)) if runs else tuple(groups)
+    for part in _parts(sizes):
+        names = tuple(digests[slot] for slot in present[part])
+        groups.append(_group(names, order, starts[part], sizes[part]))
+    return tuple(groups)
 
 
-def _group(runs: list[tuple[str, NDArray[np.int64]]]) -> Group:
-    digests = tuple(digest for digest, _ in runs)
-    width = len(runs[0][1])
-    first = runs[0][1]
-    if len(runs) == 1 and first[-1] - first[0] + 1 == width:
-        return Group(digests, slice(int(first[0]), int(first[-1]) + 1), width)
-    rows = np.concatenate([np.pad(rows, (0, width - len(rows)), mode="edge") for _, rows in runs])
-    lengths = np.array([len(rows) for _, rows in runs])
-    real = (np.arange(width) < lengths[:, None]).ravel()
+def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Cuts variants, largest first, so that padding each part stays within the limit."""
+    first, total = 0, int(sizes.sum())
+    while first < len(sizes):
+        too_uneven = (len(sizes) - first) * int(sizes[first]) > PADDING_LIMIT * total
+        end = first + 1 if too_uneven else len(sizes)
+        yield slice(first, end)
+        total -= int(sizes[first])
+        first = end
+
+
+def _group(
+    digests: tuple[str, ...],
+    order: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+) -> Group:
+    """One group of variants whose tokens are `order[start : start + size]` each."""
+    width = int(sizes[0])
+    column = np.arange(width)
+    rows = order[starts[:, None] + np.minimum(column, sizes[:, None] - 1)].ravel()
+    if len(digests) == 1 and rows[-1] - rows[0] + 1 == width:
+        return Group(digests, slice(int(rows[0]), int(rows[-1]) + 1), width)
+    real = (column < sizes[:, None]).ravel()
     valid = None if real.all() else torch.from_numpy(np.flatnonzero(real))
     return Group(digests, torch.from_numpy(rows), width, valid)

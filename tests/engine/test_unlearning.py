@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lethe_projections import artifact, rocr
 from lethe_projections.base_model import BaseModel
