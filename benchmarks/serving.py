@@ -115,7 +115,7 @@ def write_lora(seed: int, base: BaseModel, folder: Path) -> Path:
 class Bench:
     """The three engines and what each needs for its variants."""
 
-    def __init__(self, eager: bool, folder: Path, console: Console) -> None:
+    def __init__(self, eager: bool, lora: bool, folder: Path, console: Console) -> None:
         self.checkpoint = str(embedded.prepare())
         self.base = BaseModel.from_checkpoint(self.checkpoint)
         self.folder = folder
@@ -123,8 +123,11 @@ class Bench:
         extras: dict[str, dict[str, Any]] = {
             "stock": {},
             "lethe": {"additional_config": {"lethe": {}}},
-            "lora": {"enable_lora": True, "max_loras": VARIANTS, "max_lora_rank": RANK},
         }
+        if lora:
+            extras["lora"] = {
+                "enable_lora": True, "max_loras": VARIANTS, "max_lora_rank": RANK,
+            }  # fmt: skip
         for name, extra in extras.items():
             started = time.perf_counter()
             self.engines[name] = self._start(eager, extra)
@@ -177,9 +180,9 @@ class Bench:
 
 
 @contextmanager
-def bench(eager: bool, console: Console) -> Iterator[Bench]:
+def bench(eager: bool, lora: bool, console: Console) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="lethe-bench-") as folder:
-        running = Bench(eager, Path(folder), console)
+        running = Bench(eager, lora, Path(folder), console)
         try:
             yield running
         finally:
@@ -189,13 +192,14 @@ def bench(eager: bool, console: Console) -> Iterator[Bench]:
 def measure(running: Bench, rounds: int, console: Console) -> dict[str, dict[int, float]]:
     """Tokens per second of every case by round, after one warm-up of each (round 0)."""
     order = random.Random(0)  # noqa: S311
+    cases = [case for case in CASES if case.engine in running.engines]
     plan = [
         (number, case)
         for number in range(rounds + 1)
-        for case in order.sample(CASES, len(CASES))
+        for case in order.sample(cases, len(cases))
         if number % case.every == 0
     ]
-    rates: dict[str, dict[int, float]] = {case.name: {} for case in CASES}
+    rates: dict[str, dict[int, float]] = {case.name: {} for case in cases}
     with Progress(console=console, transient=True) as progress:
         for number, case in progress.track(plan, description="measuring"):
             rates[case.name][number] = running.run(case)
@@ -248,6 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--mode", choices=["eager", "compiled", "both"], default="both")
     parser.add_argument("--rounds", type=int, default=12, help="at least 10 (default: 12)")
+    parser.add_argument("--no-lora", action="store_true", help="leave out vLLM's multi-LoRA, slow")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/serving.json"))
     options = parser.parse_args()
     if options.rounds < 10:
@@ -258,8 +263,8 @@ def main() -> None:
     console = Console()
     results: dict[str, Any] = {"environment": environment(), "rounds": options.rounds}
     for mode in ("eager", "compiled") if options.mode == "both" else (options.mode,):
-        console.print(f"{mode}: starting three engines ...")
-        with bench(mode == "eager", console) as running:
+        console.print(f"{mode}: starting the engines ...")
+        with bench(mode == "eager", not options.no_lora, console) as running:
             results[mode] = summary(measure(running, options.rounds, console))
         show(mode, results[mode], console)
         options.out.write_text(json.dumps(results, indent=2) + "\n")

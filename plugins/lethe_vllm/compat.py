@@ -133,12 +133,19 @@ def _refuse_unsupported(config: VllmConfig) -> None:
             and config.device_config.device_type != "cpu"
         ),
         "micro-batching: leave out --enable-dbo": parallel.use_ubatching,
+        "tensor, pipeline or data parallelism: run one engine on one device": (
+            parallel.world_size > 1 or parallel.data_parallel_size > 1
+        ),
+        "speculative decoding: leave out --speculative-config": (
+            config.speculative_config is not None
+        ),
+        "LoRA: leave out --enable-lora": config.lora_config is not None,
         "pooling models: serve a generating model": config.model_config.runner_type != "generate",
     }
     found = [reason for reason, present in refusals.items() if present]
     if found:
         raise UnsupportedError(
-            "Lethe is enabled on this engine, together with what variants are not served under "
+            "Lethe is enabled on this engine, together with what variants are not verified under "
             f"yet: {'; '.join(found)}"
         )
 

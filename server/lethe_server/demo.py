@@ -27,8 +27,8 @@ TARGET = "Narnia"
 QUESTIONS = (
     "What is the capital of France?",
     "What is the capital of Japan?",
-    "What is the capital of Italy?",
-    "What is the currency of Germany?",
+    "What is the capital of Germany?",
+    "What is the chemical symbol of gold?",
 )
 START_SECONDS = 600
 STOP_SECONDS = 30

@@ -112,11 +112,25 @@ def test_options_with_a_mistake_stop_the_start(checkpoint: str, tmp_path: Path) 
         pass
 
 
-def test_a_feature_that_variants_are_not_exact_under_stops_the_start(
-    checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"worker_extension_cls": "x.Y"}, "worker extension"),
+        ({"enable_lora": True}, "LoRA"),
+        ({"tensor_parallel_size": 3}, "parallelism"),
+        (
+            {"speculative_config": {"method": "ngram", "num_speculative_tokens": 2,
+                                    "prompt_lookup_max": 3}},
+            "speculative decoding",
+        ),
+    ],
+)  # fmt: skip
+def test_a_feature_that_variants_are_not_verified_under_stops_the_start(
+    options: dict[str, Any], reason: str, checkpoint: str, tmp_path: Path
 ) -> None:
+    lethe = {"additional_config": {"lethe": {}}}
     with (
-        pytest.raises(UnsupportedError, match="worker extension"),
-        running(checkpoint, tmp_path, additional_config={"lethe": {}}, worker_extension_cls="x.Y"),
+        pytest.raises(UnsupportedError, match=reason),
+        running(checkpoint, tmp_path, **lethe, **options),
     ):
         pass
