@@ -62,9 +62,10 @@ def run(y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None
         return
     if live.bank is None:
         raise RuntimeError("a step has variants, but no site was installed in this process")
-    where = site_at(site)
     for group in live.groups:
-        factors = live.bank.stacked(where, group.digests)
+        if site not in group.stacks:
+            group.stacks[site] = live.bank.stacked(site_at(site), group.digests)
+        factors = group.stacks[site]
         if factors is not None:
             apply_(y, y if x is None else x, residual, group, factors)
 

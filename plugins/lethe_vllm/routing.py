@@ -6,12 +6,14 @@ O(requests + tokens), whatever the number of layers or of loaded profiles; nothi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lethe_vllm.bank import Factors
 
 PADDING_LIMIT = 2.0
 """Groups share one batched product while padding them to one length costs less than this times
@@ -31,12 +33,15 @@ class Group:
             they are contiguous, which saves the gather.
         width: tokens per variant, padding included (padding repeats a token of the variant).
         valid: int64 positions in `rows` that are not padding, or None if none is.
+        stacks: by site index, the factors of `digests` once looked up, so that a layout that
+            lasts over many steps looks them up once.
     """
 
     digests: tuple[str, ...]
     rows: Tensor | slice
     width: int
     valid: Tensor | None = None
+    stacks: dict[int, Factors | None] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Router:
