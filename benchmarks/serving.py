@@ -257,7 +257,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 10:
         parser.error(
-            f"--rounds: expected 5 or more for a median with a spread, found {options.rounds}"
+            f"--rounds: expected 10 or more for a median with quartiles, found {options.rounds}"
         )
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     console = Console()
