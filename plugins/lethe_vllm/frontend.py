@@ -56,8 +56,19 @@ class FrontEnd:
             UnavailableError: a rank refused it.
         """
         if not variant.is_base and variant.digest not in self.resident:
-            data = self.catalogue.data(variant)
-            self._confirm(variant, _rpc(rpc, "lethe_load", variant, data))
+            self.load_data(variant, self.catalogue.data(variant), rpc)
+
+    def load_data(self, variant: Variant, data: bytes, rpc: Rpc) -> None:
+        """Makes a variant resident from its bytes, before it has a name in the catalogue.
+
+        Raises:
+            UnavailableError: a rank refused it.
+        """
+        try:
+            replies = rpc("lethe_load", args=(variant.digest, data))
+        except Exception as error:
+            raise _refused(variant, error) from error
+        self._confirm(variant, replies)
 
     async def load_async(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
         """As `load`. Concurrent first requests of one variant load it once."""
@@ -78,11 +89,7 @@ class FrontEnd:
     async def load_data_async(
         self, variant: Variant, data: bytes, rpc: Callable[..., Awaitable[Any]]
     ) -> None:
-        """Makes a variant resident from its bytes, before it has a name in the catalogue.
-
-        Raises:
-            UnavailableError: a rank refused it.
-        """
+        """As `load_data`."""
         try:
             replies = await rpc("lethe_load", args=(variant.digest, data))
         except Exception as error:
@@ -123,13 +130,6 @@ def stamp(params: Any, variant: Variant) -> Any:
     others = {k: v for k, v in (params.extra_args or {}).items() if k != PROFILE_KEY}
     stamped.extra_args = others if variant.is_base else {**others, PROFILE_KEY: variant.stamp}
     return stamped
-
-
-def _rpc(rpc: Rpc, method: str, variant: Variant, data: bytes) -> Any:
-    try:
-        return rpc(method, args=(variant.digest, data))
-    except Exception as error:
-        raise _refused(variant, error) from error
 
 
 def _refused(variant: Variant, error: Exception) -> UnavailableError:

@@ -7,29 +7,33 @@ llm.generate(prompts, SamplingParams(extra_args={"unlearning_profile": "france"}
 from pathlib import Path
 from typing import Any
 
+from lethe_projections import artifact
 from lethe_vllm import compat
 from lethe_vllm.catalogue import Entry
-from lethe_vllm.selection import Variant
+from lethe_vllm.selection import Variant, check_name
 
 
-def put_profile(llm: Any, name: str, artifact: str | Path | bytes) -> Entry:
-    """Adds or replaces a profile of a running `LLM` and makes it resident.
+def put_profile(llm: Any, name: str, source: str | Path | bytes) -> Entry:
+    """Adds or replaces a profile of a running `LLM`, once the engine has loaded it.
 
     Args:
         llm: a `vllm.LLM` with Lethe enabled.
         name: what requests will call it.
-        artifact: a file's path, or its bytes.
+        source: the artifact's path, or its bytes.
 
     Raises:
-        LetheError: it is malformed, for another model, or the engine refused it.
+        LetheError: it is malformed, for another model, or the engine refused it; what the name
+            meant before still serves.
     """
     engine = llm.llm_engine
     front_end = compat.front_end(engine)
-    data = artifact if isinstance(artifact, bytes) else Path(artifact).read_bytes()
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
     catalogue = front_end.catalogue
+    catalogue.check(data)
+    variant = Variant(check_name(name), artifact.digest(data))
     previous = catalogue.entry(name).digest if name in catalogue.names() else None
+    front_end.load_data(variant, data, engine.collective_rpc)
     entry = catalogue.put(name, data)
-    front_end.load(entry.variant, engine.collective_rpc)
     if previous is not None:
         _unload_unnamed(engine, previous)
     return entry

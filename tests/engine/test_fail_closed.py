@@ -70,13 +70,26 @@ def test_a_selection_that_means_nothing_is_an_error(
 
 
 def test_a_profile_at_undeclared_sites_is_refused_and_forgotten(
-    engine: Any, base: BaseModel
+    engine: Any, base: BaseModel, folder: Path
 ) -> None:
     late = low_rank(base, "down_proj", (20,), rank=2, scale=0.1, seed=9)
     with pytest.raises(UnavailableError, match=r"layers\.20\.down_proj"):
         put(engine, {"late": late})
+    with pytest.raises(UnknownProfileError, match="late"):
+        ask(engine, "late")
+    artifact.write(late, folder / "late.safetensors")
     with pytest.raises(UnavailableError, match=r"layers\.20\.down_proj"):
         ask(engine, "late")
+    offline.delete_profile(engine, "late")
+
+
+def test_a_refused_replacement_leaves_the_previous_profile_serving(
+    engine: Any, base: BaseModel
+) -> None:
+    before = ask(engine, "block")
+    with pytest.raises(UnavailableError, match=r"layers\.20\.down_proj"):
+        put(engine, {"block": low_rank(base, "down_proj", (20,), rank=2, scale=0.1, seed=9)})
+    assert ask(engine, "block") == before != ask(engine, "base")
 
 
 def test_replacing_and_deleting_take_effect_on_the_next_request(
