@@ -49,7 +49,10 @@ class LetheWorker:
             return {"digest": digest, "error": 0.0, "seconds": 0.0}
         if artifact.digest(data) != digest:
             raise UnavailableError(f"expected the artifact {digest}, found {artifact.digest(data)}")
-        local = _local(artifact.from_bytes(data).projectors)
+        profile = artifact.from_bytes(data)
+        if profile.gated or profile.positional or len(profile.sites) < len(profile.projectors):
+            raise UnsupportedError("profile: gates and scopes are not served yet")
+        local = _local(profile.projectors)
         bank.add(digest, local)
         try:
             error = canary.check_profile(

@@ -1,24 +1,30 @@
-"""The artifact: a profile as one safetensors file, named by its sha256. Format version 1.
+"""The artifact: a profile as one safetensors file, named by its sha256. Format version 2.
 
-    tensors    layers.{l}.{hook}.A  [k, d_in]     float32
-               layers.{l}.{hook}.B  [k, d_out]    float32
-               layers.{l}.{hook}.a  [k]           float32, may be left out
+    tensors    layers.{l}.{hook}.{n}.A  [k, d_in]     float32; n counts a site's projectors from 0
+               layers.{l}.{hook}.{n}.B  [k, d_out]    float32
+               layers.{l}.{hook}.{n}.a  [k]           float32, may be left out
+               layers.{l}.{hook}.{n}.gate.w  [d_in]   float32, with gate.b [1] or not at all
     metadata   one key, "lethe": one JSON document with the keys
-               format_version, base, method, hyperparameters, scope, orthonormal, provenance
+               format_version, base, method, hyperparameters, provenance, and projectors: for each
+               layers.{l}.{hook}.{n} its scope, gate ("sigmoid", "hard" or null), orthonormal
 
-One metadata key, sorted JSON and sorted sites make the bytes, and so the digest, a function of
+Version 2 added gates, scopes and several projectors a site. One metadata key, sorted JSON and
+sorted sites make the bytes, and so the digest, a function of
 the profile alone. Reading trusts nothing: it returns a valid profile or raises ArtifactError.
 No code in the file is ever run.
 """
 
 import hashlib
 import os
+import re
 import tempfile
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -26,9 +32,9 @@ from lethe_projections import strict_json
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError
 from lethe_projections.profile import Profile
-from lethe_projections.projector import Projector, Site
+from lethe_projections.projector import Gate, Projector, Site
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_KEY = "lethe"
 MAX_BYTES = 512 * 2**20
 MAX_HEADER_BYTES = 4 * 2**20
@@ -39,10 +45,12 @@ _DOCUMENT_KEYS = {
     "base",
     "method",
     "hyperparameters",
-    "scope",
-    "orthonormal",
+    "projectors",
     "provenance",
 }
+_PARTS = ("A", "B", "a", "gate.w", "gate.b")
+_GATES = {"sigmoid": False, "hard": True}
+_NAME = re.compile(r"(layers\.[0-9]+\.[a-z_]+\.(?:0|[1-9][0-9]{0,3}))\.(A|B|a|gate\.w|gate\.b)")
 _LOOKS_LIKE = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes"),
     (b"\x80", "a pickle"),
@@ -65,21 +73,19 @@ def to_bytes(profile: Profile) -> bytes:
     Raises:
         ArtifactError: the artifact would be larger than `MAX_BYTES`.
     """
-    tensors: dict[str, Tensor] = {}
-    for projector in profile.projectors:
-        tensors[f"{projector.site}.A"] = projector.A
-        tensors[f"{projector.site}.B"] = projector.B
-        if projector.a is not None:
-            tensors[f"{projector.site}.a"] = projector.a
+    projectors = _named(profile)
     # Cloned because the library refuses tensors that share memory, as A and B may.
-    cloned = {name: tensor.clone() for name, tensor in tensors.items()}
+    cloned = {
+        f"{name}.{part}": tensor.clone()
+        for name, projector in projectors.items()
+        for part, tensor in _tensors(projector).items()
+    }
     document = {
         "format_version": FORMAT_VERSION,
         "base": asdict(profile.base),
         "method": profile.method,
         "hyperparameters": profile.hyperparameters,
-        "scope": profile.scope,
-        "orthonormal": profile.orthonormal,
+        "projectors": {name: _labels(projector) for name, projector in projectors.items()},
         "provenance": profile.provenance,
     }
     data = safetensors.torch.save(cloned, {METADATA_KEY: strict_json.dumps(document)})
@@ -107,11 +113,9 @@ def from_bytes(data: bytes, max_bytes: int = MAX_BYTES) -> Profile:
         ) from error
     return Profile(
         base=BaseModel.from_dict(document["base"]),
-        projectors=_projectors(tensors),
+        projectors=_projectors(tensors, _object("projectors", document)),
         method=document["method"],
         hyperparameters=_object("hyperparameters", document),
-        scope=document["scope"],
-        orthonormal=document["orthonormal"],
         provenance=_object("provenance", document),
     )
 
@@ -274,24 +278,96 @@ def _check_entry(name: str, entry: Any) -> None:
         )
 
 
-def _parse_name(name: str) -> tuple[Site, str]:
-    site, _, part = name.rpartition(".")
-    if part not in ("A", "B", "a"):
+def _parse_name(name: str) -> tuple[str, str]:
+    match = _NAME.fullmatch(name)
+    if match is None:
         raise ArtifactError(
-            f"artifact: expected tensor names layers.N.HOOK.A, .B or .a, "
+            f"artifact: expected tensor names layers.N.HOOK.n and one of {', '.join(_PARTS)}, "
             f"found {name[:80]!r}; remove it, or use the Lethe that wrote it"
         )
-    return Site.parse(site), part
+    return match[1], match[2]
 
 
-def _projectors(tensors: dict[str, Tensor]) -> tuple[Projector, ...]:
-    parts: dict[Site, dict[str, Tensor]] = {}
+def _named(profile: Profile) -> dict[str, Projector]:
+    return {
+        f"{site}.{index}": projector
+        for site, projectors in profile.by_site()
+        for index, projector in enumerate(projectors)
+    }
+
+
+def _tensors(projector: Projector) -> dict[str, Tensor]:
+    found = {"A": projector.A, "B": projector.B}
+    if projector.a is not None:
+        found["a"] = projector.a
+    if projector.gate is not None:
+        found["gate.w"] = projector.gate.w
+        found["gate.b"] = torch.tensor([projector.gate.b], dtype=torch.float32)
+    return found
+
+
+def _labels(projector: Projector) -> dict[str, Any]:
+    gate = None if projector.gate is None else "hard" if projector.gate.hard else "sigmoid"
+    return {"scope": projector.scope, "gate": gate, "orthonormal": projector.orthonormal}
+
+
+def _projectors(tensors: dict[str, Tensor], labels: dict[str, Any]) -> tuple[Projector, ...]:
+    parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        site, part = _parse_name(name)
-        parts.setdefault(site, {})[part] = tensor
-    for site, found in parts.items():
-        if not {"A", "B"} <= set(found):
+        projector, part = _parse_name(name)
+        parts.setdefault(projector, {})[part] = tensor
+    if set(parts) != set(labels):
+        differing = sorted(set(parts) ^ set(labels))
+        raise ArtifactError(
+            f"projectors: expected one entry for each projector with tensors, found a difference "
+            f"at {differing!s:.120}; write the file again"
+        )
+    # By number, not by name: a tenth projector of a site comes after the second.
+    order = sorted(parts, key=lambda name: (name.rpartition(".")[0], int(name.rpartition(".")[2])))
+    _check_counted(order)
+    return tuple(_projector(name, parts[name], labels[name]) for name in order)
+
+
+def _check_counted(names: list[str]) -> None:
+    counted: Counter[str] = Counter()
+    for name in names:
+        site, _, number = name.rpartition(".")
+        if int(number) != counted[site]:
             raise ArtifactError(
-                f"{site}: expected the tensors A and B, found {sorted(found)}; store both"
+                f"{name}: expected a site's projectors counted from 0 without a gap, found "
+                f"{number} after {counted[site]}; number them anew"
             )
-    return tuple(Projector(site, **found) for site, found in parts.items())
+        counted[site] += 1
+
+
+def _projector(name: str, parts: dict[str, Tensor], labels: Any) -> Projector:
+    if not isinstance(labels, dict) or set(labels) != {"scope", "gate", "orthonormal"}:
+        raise ArtifactError(
+            f"{name}: expected scope, gate and orthonormal, found {labels!r:.120}; write those"
+        )
+    if not {"A", "B"} <= set(parts):
+        raise ArtifactError(
+            f"{name}: expected the tensors A and B, found {sorted(parts)}; store both"
+        )
+    return Projector(
+        site=Site.parse(name.rpartition(".")[0]),
+        A=parts["A"],
+        B=parts["B"],
+        a=parts.get("a"),
+        gate=_gate(name, parts, labels["gate"]),
+        scope=labels["scope"],
+        orthonormal=labels["orthonormal"],
+    )
+
+
+def _gate(name: str, parts: dict[str, Tensor], kind: Any) -> Gate | None:
+    w, b = parts.get("gate.w"), parts.get("gate.b")
+    if kind is None and w is None and b is None:
+        return None
+    known = isinstance(kind, str) and kind in _GATES
+    if not known or w is None or b is None or b.shape != (1,):
+        raise ArtifactError(
+            f"{name}: expected gate null without tensors, or {' or '.join(_GATES)} with gate.w "
+            f"[d_in] and gate.b [1], found {kind!r:.80} with {sorted(parts)}; store both or none"
+        )
+    return Gate(w, float(b), _GATES[kind])

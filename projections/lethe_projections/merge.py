@@ -27,8 +27,9 @@ def merge_(model: _Model, profile: Profile) -> _Model:
         The same model.
 
     Raises:
-        IncompatibleError: other dimensions; a projector at another hook, which no weight can
-            hold exactly; `a` where the linear layer has no bias; quantised weights.
+        IncompatibleError: other dimensions; a projector at another hook, gated, or for some
+            tokens alone, which no weight can hold exactly; `a` where the linear layer has no bias;
+            quantised weights.
     """
     decoder.check_dimensions(profile.base, model)
     pairs = [(_target(model, projector), projector) for projector in profile.projectors]
@@ -43,6 +44,11 @@ def _target(model: nn.Module, projector: Projector) -> nn.Linear:
         raise IncompatibleError(
             f"{site}: expected a down_proj projector, found {site.hook}; only those merge "
             "exactly, apply this profile with reference.edited or serve it"
+        )
+    if projector.gate is not None or projector.positional:
+        raise IncompatibleError(
+            f"{site}: expected an edit of every token alike, found a gate or the scope "
+            f"{projector.scope!r}; a weight has neither, serve this profile"
         )
     linear = decoder.down_proj(model, site.layer)
     if projector.a is not None and linear.bias is None:

@@ -1,11 +1,10 @@
 """A set of projectors for one base model: what one artifact file holds. Knows no files."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
-
-import torch
 
 from lethe_projections import strict_json
 from lethe_projections.base_model import BaseModel
@@ -13,11 +12,7 @@ from lethe_projections.errors import ArtifactError
 from lethe_projections.projector import Projector, Site
 
 MAX_RANK = 512
-SCOPES = ("all",)
-"""Which tokens of a request are edited. Only every token, for now."""
-
-ORTHONORMAL_TOLERANCE = 1e-4
-"""Largest |A A^T - I| entry, in units of the identity's 1. fp64 QR cast to fp32 leaves 1e-6."""
+"""Of all projectors at a site together."""
 
 _METHOD = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,63}")
 
@@ -30,11 +25,10 @@ class Profile:
 
     Attributes:
         base: the model it was made for.
-        projectors: one per site; kept in order of site.
+        projectors: in order of site. Those of one site all read what the model wrote there, not
+            each other's edits, and their changes add up; two that could be one are refused.
         method: how it was made, e.g. "rocr".
         hyperparameters: JSON object; a copy is kept.
-        scope: one of `SCOPES`.
-        orthonormal: claims that every A has orthonormal rows and that B = -A, without a.
         provenance: JSON object: data digests, library versions, seed; a copy is kept.
 
     Raises:
@@ -45,12 +39,10 @@ class Profile:
     projectors: tuple[Projector, ...]
     method: str
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    scope: str = "all"
-    orthonormal: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.projectors, key=lambda projector: projector.site))
+        ordered = tuple(sorted(self.projectors, key=lambda p: (p.site, p.scope, p.orthonormal)))
         object.__setattr__(self, "projectors", ordered)
         for name in ("hyperparameters", "provenance"):
             object.__setattr__(self, name, _json_object(name, getattr(self, name)))
@@ -58,13 +50,33 @@ class Profile:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Where it acts, in order."""
-        return tuple(projector.site for projector in self.projectors)
+        """Where it acts, in order, each site once."""
+        return tuple(site for site, _ in self.by_site())
+
+    def by_site(self) -> Iterator[tuple[Site, tuple[Projector, ...]]]:
+        """The projectors of each site, in order."""
+        for site, projectors in groupby(self.projectors, key=lambda projector: projector.site):
+            yield site, tuple(projectors)
 
     @property
     def rank(self) -> int:
         """The largest rank over its sites."""
-        return max(projector.rank for projector in self.projectors)
+        return max(sum(p.rank for p in projectors) for _, projectors in self.by_site())
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of its projectors, each once, sorted."""
+        return tuple(sorted({projector.scope for projector in self.projectors}))
+
+    @property
+    def positional(self) -> bool:
+        """Whether an edit depends on a token's place in the request."""
+        return any(projector.positional for projector in self.projectors)
+
+    @property
+    def gated(self) -> bool:
+        """Whether an edit has a gate."""
+        return any(projector.gate is not None for projector in self.projectors)
 
     @property
     def nbytes(self) -> int:
@@ -75,38 +87,25 @@ class Profile:
         """Checks the whole against the base model's dimensions.
 
         Raises:
-            ArtifactError: no projector, two at one site, a layer, width or rank out of range,
-                an unknown scope, or rows not orthonormal where that is claimed.
+            ArtifactError: no projector, two at one site that could be one, or a layer, width or
+                rank out of range.
         """
-        _check_labels(self.method, self.scope, self.orthonormal)
+        if not _METHOD.fullmatch(_text(self.method)):
+            raise ArtifactError(
+                f"method: expected up to 64 of a-z 0-9 _ . + -, found {self.method!r:.80}; "
+                "name it like 'rocr'"
+            )
         if not self.projectors:
             raise ArtifactError("profile: expected at least one projector, found none; add one")
-        for site, following in zip(self.sites, self.sites[1:], strict=False):
-            if site == following:
-                raise ArtifactError(
-                    f"{site}: expected one projector, found two; stack their rows into one"
-                )
         for projector in self.projectors:
             _check_dimensions(projector, self.base)
-            if self.orthonormal:
-                _check_orthonormal(projector)
+        for site, projectors in self.by_site():
+            _check_site(site, projectors, self.base)
 
 
-def _check_labels(method: object, scope: object, orthonormal: object) -> None:
-    if not isinstance(method, str) or not _METHOD.fullmatch(method):
-        raise ArtifactError(
-            f"method: expected up to 64 of a-z 0-9 _ . + -, found {method!r:.80}; "
-            "name it like 'rocr'"
-        )
-    if not isinstance(scope, str) or scope not in SCOPES:
-        raise ArtifactError(
-            f"scope: expected one of {', '.join(SCOPES)}, found {scope!r:.80}; "
-            "use one, or a newer Lethe"
-        )
-    if not isinstance(orthonormal, bool):
-        raise ArtifactError(
-            f"orthonormal: expected true or false, found {orthonormal!r:.80}; set one"
-        )
+def _text(value: object) -> str:
+    """The value if it is text, else what matches no name."""
+    return value if isinstance(value, str) else ""
 
 
 def _json_object(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,22 +138,15 @@ def _check_dimensions(projector: Projector, base: BaseModel) -> None:
                 f"{site}.{name}: expected width {expected} for this base model, "
                 f"found {found}; fit the profile on this model"
             )
-    bound = min(MAX_RANK, projector.d_in, projector.d_out)
-    if projector.rank > bound:
-        raise ArtifactError(
-            f"{site}: expected rank {bound} or less, found {projector.rank}; drop directions"
-        )
 
 
-def _check_orthonormal(projector: Projector) -> None:
-    A = projector.A.to(torch.float64)
-    gram_error = (A @ A.T - torch.eye(projector.rank, dtype=torch.float64)).abs().max()
-    mirrored = projector.a is None and projector.A.shape == projector.B.shape
-    mirror_error = (projector.A + projector.B).abs().max() if mirrored else torch.inf
-    worst = max(float(gram_error), float(mirror_error))
-    if not worst <= ORTHONORMAL_TOLERANCE:
+def _check_site(site: Site, projectors: tuple[Projector, ...], base: BaseModel) -> None:
+    plain = [(p.scope, p.orthonormal) for p in projectors if p.gate is None]
+    if len(set(plain)) < len(plain):
         raise ArtifactError(
-            f"{projector.site}: expected orthonormal rows with B = -A within "
-            f"{ORTHONORMAL_TOLERANCE:g}, found an error of {worst:.3g}; build it with "
-            "Projector.orthogonal, or do not claim orthonormal"
+            f"{site}: expected one ungated projector for a scope, found two; stack their rows "
+            "into one, as lethe compose does"
         )
+    bound, rank = min(MAX_RANK, base.hidden_size), sum(p.rank for p in projectors)
+    if rank > bound:
+        raise ArtifactError(f"{site}: expected rank {bound} or less, found {rank}; drop directions")

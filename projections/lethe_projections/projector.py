@@ -1,5 +1,6 @@
 """One low-rank edit of activations at one site. Knows nothing of models, files or requests."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lethe_projections.errors import ArtifactError
+from lethe_projections.scope import SCOPES
 
 HOOKS = ("block", "attn", "mlp", "down_proj")
 """`block`: residual stream after the block; `attn`, `mlp`: that module's output;
@@ -16,6 +18,9 @@ HOOKS = ("block", "attn", "mlp", "down_proj")
 RANK_TOLERANCE = 1e-6
 """A direction shorter than this share of the longest one is taken for rounding noise:
 well above fp32 rounding (6e-8), well below any direction somebody meant to remove."""
+
+ORTHONORMAL_TOLERANCE = 1e-4
+"""Largest |A A^T - I| entry, in units of the identity's 1. fp64 QR cast to fp32 leaves 1e-6."""
 
 _SITE = re.compile(r"layers\.(0|[1-9][0-9]{0,5})\.(block|attn|mlp|down_proj)")
 
@@ -62,13 +67,50 @@ class Site:
 
 
 @dataclass(frozen=True, eq=False)
+class Gate:
+    """How strongly an edit acts on a token, by what its site reads there.
+
+        g(x) = sigmoid(w . x + b),  or, if hard,  1 where w . x + b > 0 and else 0
+
+    A temperature is part of w and b.
+
+    Attributes:
+        w: [d_in] float32.
+        b: rounded to float32.
+        hard: a threshold instead of a sigmoid.
+
+    Raises:
+        ArtifactError: shapes, dtypes or values break the above.
+    """
+
+    w: Tensor
+    b: float = 0.0
+    hard: bool = False
+
+    def __post_init__(self) -> None:
+        _check_tensor("gate.w", self.w, 1)
+        if not math.isfinite(self.b) or not isinstance(self.hard, bool):
+            raise ArtifactError(
+                f"gate: expected a finite b and hard true or false, found b {self.b!r} and hard "
+                f"{self.hard!r}; fit again"
+            )
+        object.__setattr__(self, "w", self.w.detach().cpu().contiguous())
+        object.__setattr__(self, "b", float(torch.tensor(self.b, dtype=torch.float32)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., 1] of x's dtype, for x [..., d_in]."""
+        logit = (x @ self.w.to(x) + self.b)[..., None]
+        return (logit > 0).to(x) if self.hard else logit.sigmoid()
+
+
+@dataclass(frozen=True, eq=False)
 class Projector:
     """A low-rank edit at one site.
 
-    With input read `x` and output written `y`,
+    With input read `x` and output written `y`, on the tokens of its scope,
 
         z  = A x + a
-        y += B^T z            (rows: y + (x @ A.T + a) @ B)
+        y += g(x) B^T z       (rows: y + g(x) * ((x @ A.T + a) @ B); g(x) = 1 without a gate)
 
     At every hook but `down_proj`, x and y are the same tensor.
 
@@ -77,6 +119,10 @@ class Projector:
         A: [k, d_in] float32.
         B: [k, d_out] float32.
         a: [k] float32, or None for zero.
+        gate: g, or None for 1.
+        scope: which tokens, one of `SCOPES`.
+        orthonormal: claims that the edit, ungated and without a, is an orthogonal projection: A has
+            orthonormal rows and B = -A.
 
     Raises:
         ArtifactError: shapes, dtypes or values break the above (finite, rank 1 or more).
@@ -86,6 +132,9 @@ class Projector:
     A: Tensor
     B: Tensor
     a: Tensor | None = None
+    gate: Gate | None = None
+    scope: str = "all"
+    orthonormal: bool = False
 
     def __post_init__(self) -> None:
         for name, tensor, ndim in self._parts():
@@ -102,10 +151,21 @@ class Projector:
                 f"{self.site}: expected A and B of one width, since this hook reads what it "
                 f"writes, found {self.d_in} and {self.d_out}; use the hidden size for both"
             )
+        if self.gate is not None and len(self.gate.w) != self.d_in:
+            raise ArtifactError(
+                f"{self.site}.gate.w: expected width {self.d_in}, as A, found "
+                f"{len(self.gate.w)}; a gate reads what A reads"
+            )
+        _check_labels(self)
 
     def _parts(self) -> list[tuple[str, Tensor, int]]:
         parts = [("A", self.A, 2), ("B", self.B, 2)]
         return parts if self.a is None else [*parts, ("a", self.a, 1)]
+
+    @property
+    def positional(self) -> bool:
+        """Whether it depends on a token's place in the request."""
+        return self.scope != "all"
 
     @property
     def rank(self) -> int:
@@ -125,15 +185,17 @@ class Projector:
     @property
     def nbytes(self) -> int:
         """Size of the factors in bytes, as stored (float32)."""
-        return sum(tensor.nbytes for _, tensor, _ in self._parts())
+        gate = 0 if self.gate is None else self.gate.w.nbytes + 4
+        return gate + sum(tensor.nbytes for _, tensor, _ in self._parts())
 
     @classmethod
-    def orthogonal(cls, site: Site, Q: Tensor) -> Self:
+    def orthogonal(cls, site: Site, Q: Tensor, scope: str = "all") -> Self:
         """Removes the row space of `Q` from the residual: y = x - Q^T Q x.
 
         Args:
             site: a hook whose input is its output (not `down_proj`).
             Q: [m, d] any float dtype; rows need be neither orthogonal nor independent.
+            scope: which tokens.
 
         Returns:
             The projector with A = basis, B = -basis, rank k = rank of Q.
@@ -147,7 +209,7 @@ class Projector:
                 "found down_proj; use block, attn or mlp"
             )
         basis = orthonormal_rows(Q)
-        return cls(site, basis, -basis)
+        return cls(site, basis, -basis, scope=scope, orthonormal=True)
 
 
 def orthonormal_rows(Q: Tensor) -> Tensor:
@@ -203,3 +265,39 @@ def _check_tensor(name: str, tensor: object, ndim: int) -> None:
         )
     if not bool(torch.isfinite(tensor).all()):
         raise ArtifactError(f"{name}: expected finite values, found NaN or infinity; fit again")
+
+
+def _check_labels(projector: Projector) -> None:
+    site = projector.site
+    scope: object = projector.scope
+    orthonormal: object = projector.orthonormal
+    if not isinstance(scope, str) or scope not in SCOPES:
+        raise ArtifactError(
+            f"{site}: expected a scope among {', '.join(SCOPES)}, found {scope!r:.80}; "
+            "use one, or a newer Lethe"
+        )
+    if not isinstance(orthonormal, bool):
+        raise ArtifactError(
+            f"{site}: expected orthonormal true or false, found {orthonormal!r:.80}; set one"
+        )
+    if orthonormal:
+        _check_orthonormal(projector)
+
+
+def _check_orthonormal(projector: Projector) -> None:
+    plain = projector.a is None and projector.gate is None
+    if not plain or projector.A.shape != projector.B.shape:
+        raise ArtifactError(
+            f"{projector.site}: expected an orthonormal edit without a and gate, its A and B of "
+            "one shape, found otherwise; build it with Projector.orthogonal"
+        )
+    A = projector.A.to(torch.float64)
+    gram_error = (A @ A.T - torch.eye(projector.rank, dtype=torch.float64)).abs().max()
+    mirror_error = (projector.A + projector.B).abs().max()
+    worst = max(float(gram_error), float(mirror_error))
+    if not worst <= ORTHONORMAL_TOLERANCE:
+        raise ArtifactError(
+            f"{projector.site}: expected orthonormal rows with B = -A within "
+            f"{ORTHONORMAL_TOLERANCE:g}, found an error of {worst:.3g}; build it with "
+            "Projector.orthogonal, or do not claim orthonormal"
+        )

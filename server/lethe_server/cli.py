@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lethe_projections.errors import LetheError
+from lethe_server.cli_fit import FitGroup
 
 app = typer.Typer(
     help="One base model serves the original and any number of unlearned variants.",
@@ -15,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-fit_app = typer.Typer(help="Fit a profile.", no_args_is_help=True)
+fit_app = typer.Typer(cls=FitGroup, help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
 
 DEFAULT_SITES = "mlp,down_proj"
@@ -50,32 +51,9 @@ def serve(
     run(model, context.args, profiles, sites)
 
 
-@fit_app.command("rocr")
-def fit_rocr(
-    *,
-    subject: Annotated[list[str], typer.Option(help="What to unlearn. May be given repeatedly.")],
-    target: Annotated[str, typer.Option(help="Answered about instead.")],
-    out: Annotated[Path, typer.Option(help="The artifact to write.")],
-    model: Annotated[str, typer.Option(help="'embedded', a folder, or a cached id.")] = "embedded",
-    retain: Annotated[
-        Path | None, typer.Option(help="JSON lines to leave alone; default: what ships with it.")
-    ] = None,
-    layers: Annotated[
-        str | None, typer.Option(help="Blocks to edit, 0-based: 2-5 or 2,3,7.")
-    ] = None,
-    ridge: Annotated[float, typer.Option(help="Regularisation, above 0.")] = 0.01,
-) -> None:
-    """Redirect a subject to another in closed form (ROCR): seconds, no training."""
-    from lethe_server import fitting
-
-    try:
-        chosen = fitting.parse_layers(layers) if layers else None
-    except ValueError:
-        raise typer.BadParameter(f"expected 2-5 or 2,3,7, found {layers!r}") from None
-    redirection = fitting.Redirection(tuple(subject), target, chosen, ridge)
-    checkpoint = fitting.Checkpoint.load(model)
-    profile, digest = fitting.fit_rocr(checkpoint, redirection, retain, out)
-    typer.echo(f"{out}: {digest[:12]}, rank {profile.rank}, {fitting.listed(profile.sites)}")
+@fit_app.callback()
+def fit() -> None:
+    """Fit a profile: what a variant shall not know, from examples, by one of the methods below."""
 
 
 @app.command("inspect")

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lethe_projections import embedded
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import ArtifactError, LetheError
 
 HOST = "127.0.0.1"
 PROFILES = {"france": "France", "japan": "Japan"}
@@ -100,19 +100,32 @@ def check_port(port: int) -> None:
 
 def prepare_profiles(folder: Path, console: Console) -> None:
     """Fits the profiles that are not there yet."""
-    from lethe_server import fitting
-
-    missing = {n: s for n, s in PROFILES.items() if not (folder / f"{n}.safetensors").exists()}
+    missing = {n: s for n, s in PROFILES.items() if not _usable(folder / f"{n}.safetensors")}
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
     console.print("Preparing the embedded model (20 s the first time)")
-    checkpoint = fitting.Checkpoint.load(embedded.NAME)
+    # Here, because they import torch.
+    from lethe_projections.methods import rocr
+    from lethe_server import fitting
+
+    task = fitting.Data().task(fitting.Checkpoint.load(embedded.NAME))
     for name, subject in missing.items():
         started = time.monotonic()
-        redirection = fitting.Redirection((subject,), TARGET)
-        fitting.fit_rocr(checkpoint, redirection, None, folder / f"{name}.safetensors")
+        config = rocr.Config(subjects=(subject,), target=TARGET)
+        fitting.fit(task, "rocr", config, folder / f"{name}.safetensors")
         console.print(f"Fitted {name}: {subject} -> {TARGET} ({time.monotonic() - started:.0f} s)")
+
+
+def _usable(file: Path) -> bool:
+    """Whether an earlier demo left the profile there, in the format of this Lethe."""
+    from lethe_projections import artifact
+
+    try:
+        artifact.read(file)
+    except ArtifactError:
+        return False
+    return True
 
 
 @contextmanager

@@ -55,8 +55,8 @@ class ProfileDocument(ProfileSummary):
     base: dict[str, Any]
     hyperparameters: dict[str, Any]
     provenance: dict[str, Any]
-    scope: str
-    orthonormal: bool
+    scopes: list[str]
+    gated: bool
 
 
 class ProfileList(Document):
@@ -87,8 +87,8 @@ def document(entry: Entry, serving: Serving) -> ProfileDocument:
         base=asdict(profile.base),
         hyperparameters=dict(profile.hyperparameters),
         provenance=dict(profile.provenance),
-        scope=profile.scope,
-        orthonormal=profile.orthonormal,
+        scopes=list(profile.scopes),
+        gated=profile.gated,
     )
 
 

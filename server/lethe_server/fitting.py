@@ -1,12 +1,17 @@
-"""`lethe fit`: from a checkpoint and a subject to an artifact file."""
+"""`lethe fit`: from a checkpoint and examples to an artifact file, by any method."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lethe_projections.base_model import BaseModel
-from lethe_projections.profile import Profile
+from lethe_projections.errors import FitError
+
+if TYPE_CHECKING:
+    from lethe_projections.methods.hyperparameters import Hyperparameters
+    from lethe_projections.profile import Profile
+    from lethe_projections.task import Task
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,16 @@ class Checkpoint:
     tokenizer: Any
 
     @classmethod
-    def load(cls, model: str) -> "Checkpoint":
+    def load(cls, model: str, device: str = "auto") -> "Checkpoint":
         """Loads `embedded`, a folder, or a Hugging Face id that was downloaded before.
+
+        Args:
+            model: which.
+            device: where to, as torch names it; `auto` takes a GPU if there is one.
 
         Raises:
             CheckpointError: there is no such model here.
+            FitError: there is no such device.
         """
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -43,61 +53,89 @@ class Checkpoint:
             folder, dtype=torch.float32, local_files_only=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return cls(base, loaded.eval(), tokenizer)
+        return cls(base, loaded.eval().to(_device(device)), tokenizer)
 
 
 @dataclass(frozen=True)
-class Redirection:
-    """What `lethe fit rocr` is told.
+class Data:
+    """The files that a fit reads; None for what ships with Lethe, or for nothing.
 
     Attributes:
-        subjects: what the variant must not know.
-        target: what it answers about instead.
-        layers: blocks to edit; None for the method's default.
-        ridge: see `rocr.RocrConfig`.
+        forget: JSON lines of what must go.
+        retain: JSON lines of what must stay.
+        reference: JSON lines of prompts that the model cannot answer.
+        after: an artifact to which this request is added.
+        batch_size, max_tokens: see `capture.Limits`.
     """
 
-    subjects: tuple[str, ...]
-    target: str
-    layers: tuple[int, ...] | None = None
-    ridge: float = 0.01
+    forget: Path | None = None
+    retain: Path | None = None
+    reference: Path | None = None
+    after: Path | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def task(self, checkpoint: Checkpoint, progress: bool = True) -> "Task":
+        """Reads them all.
+
+        Raises:
+            FitError: a file is missing, empty, or has a bad line.
+            ArtifactError: `after` is no profile.
+            IncompatibleError: `after` is for another model.
+        """
+        from lethe_projections import artifact, base_model, examples
+        from lethe_projections.capture import Limits
+        from lethe_projections.task import Task
+
+        given = {
+            role: examples.load(path, role)
+            for role in ("forget", "retain", "reference")
+            if (path := getattr(self, role)) is not None
+        }
+        after = None if self.after is None else artifact.read(self.after)
+        if after is not None:
+            base_model.check(after.base, checkpoint.base)
+        return Task(
+            checkpoint.model,
+            checkpoint.tokenizer,
+            checkpoint.base,
+            after=after,
+            limits=Limits(**self.limits),
+            progress=progress,
+            **given,
+        )
 
 
-def fit_rocr(
-    checkpoint: Checkpoint, redirection: Redirection, retain: Path | None, out: Path
-) -> tuple[Profile, str]:
-    """Fits and writes a profile.
+def warnings(task: "Task") -> Iterator[str]:
+    """What a user should know before the fit."""
+    from lethe_projections import examples
 
-    Args:
-        checkpoint: the base model.
-        redirection: what to move where.
-        retain: JSON lines of text to leave alone; None for what ships with Lethe.
-        out: where to write the artifact.
+    if lines := examples.lines_with_answers(task.retain, task.forget):
+        shown = ", ".join(map(str, lines[:10])) + (", ..." if len(lines) > 10 else "")
+        yield (
+            f"retain: {len(lines)} of {len(task.retain)} examples hold an answer of the forget "
+            f"examples, and so ask for the opposite (line {shown}); take them out if that is not "
+            "meant"
+        )
+
+
+def fit(
+    task: "Task", method: str, config: "Hyperparameters | None", out: Path
+) -> "tuple[Profile, str]":
+    """Fits and writes a profile; an error writes nothing.
 
     Returns:
         The profile and its digest.
 
     Raises:
-        LetheError: the options or the retain text are wrong.
+        LetheError: the data or the options are wrong.
         OSError: `out` cannot be written.
     """
-    from lethe_projections import artifact, rocr
-    from lethe_projections.retain import load_retain
+    from lethe_projections import artifact, methods
 
-    config = rocr.RocrConfig(
-        subjects=redirection.subjects,
-        target=redirection.target,
-        layers=redirection.layers,
-        ridge=redirection.ridge,
-    )
-    profile = rocr.fit(
-        checkpoint.model,
-        checkpoint.tokenizer,
-        checkpoint.base,
-        config,
-        load_retain(retain),
-        progress=True,
-    )
+    if not out.parent.is_dir():
+        # Before the fit, which may take minutes.
+        raise FitError(f"out: expected a folder at {out.parent}, found none; create it")
+    profile = methods.method(method).fit(task, config)
     return profile, artifact.write(profile, out)
 
 
@@ -114,6 +152,16 @@ def parse_layers(text: str) -> tuple[int, ...]:
     return tuple(layers)
 
 
-def listed(values: Sequence[Any]) -> str:
-    """`2, 3, 4`."""
-    return ", ".join(map(str, values))
+def _device(name: str) -> Any:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise FitError(
+            f"device: expected auto, cpu or cuda[:N] of this machine, found {name!r}: {error}"
+        ) from error
+    return device

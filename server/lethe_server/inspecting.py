@@ -34,8 +34,8 @@ def described(file: Path) -> dict[str, Any]:
         "rank": profile.rank,
         "bytes": profile.nbytes,
         "file_bytes": len(data),
-        "scope": profile.scope,
-        "orthonormal": profile.orthonormal,
+        "scopes": list(profile.scopes),
+        "gated": profile.gated,
         "hyperparameters": dict(profile.hyperparameters),
         "provenance": dict(profile.provenance),
     }

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from lethe_projections import artifact, rocr
+from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
+from lethe_projections.methods import rocr
 from lethe_projections.profile import Profile
+from lethe_projections.task import Task
 
 from .conftest import put, running, sampling, tokens
 
@@ -24,8 +26,8 @@ TOKENS = 48
 
 @pytest.fixture(scope="module")
 def profile(base: BaseModel, transformers_model: Any, tokenizer: Any) -> Profile:
-    config = rocr.RocrConfig(subjects=("France",), target="Narnia")
-    return rocr.fit(transformers_model, tokenizer, base, config)
+    task = Task(transformers_model, tokenizer, base)
+    return rocr.fit(task, rocr.Config(subjects=("France",), target="Narnia"))
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])

@@ -51,7 +51,6 @@ def orthogonal(base: BaseModel, layers: tuple[int, ...], rank: int, seed: int) -
         ),
         "synthetic",
         {"seed": seed},
-        orthonormal=True,
     )
 
 

@@ -6,9 +6,9 @@ import torch
 
 from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
+from lethe_projections.methods import rocr
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
-from lethe_projections.retain import load_retain
 from lethe_server import fitting
 
 RETAIN_LINES = 120
@@ -23,9 +23,9 @@ def fitted(folder: Path) -> bytes:
     retain, out = folder / "retain.jsonl", folder / "france.safetensors"
     lines = packaged.read_text().splitlines()[:RETAIN_LINES]
     retain.write_text("\n".join(lines))
-    assert len(load_retain(retain)) == RETAIN_LINES
-    redirection = fitting.Redirection(("France",), "Narnia")
-    fitting.fit_rocr(fitting.Checkpoint.load("embedded"), redirection, retain, out)
+    task = fitting.Data(retain=retain).task(fitting.Checkpoint.load("embedded"))
+    assert len(task.retain) == RETAIN_LINES
+    fitting.fit(task, "rocr", rocr.Config(subjects=("France",), target="Narnia"), out)
     return out.read_bytes()
 
 

@@ -12,7 +12,7 @@ from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError
 from lethe_projections.profile import Profile
-from lethe_projections.projector import Projector, Site
+from lethe_projections.projector import Gate, Projector, Site
 
 from .conftest import D_FF, HIDDEN, edit, rows
 
@@ -25,7 +25,7 @@ def test_reading_gives_back_what_was_written(profile: Profile) -> None:
         assert torch.equal(old.B, new.B)
         assert (old.a is None) == (new.a is None)
         assert old.a is None or new.a is None or torch.equal(old.a, new.a)
-    for name in ("base", "method", "hyperparameters", "scope", "orthonormal", "provenance"):
+    for name in ("base", "method", "hyperparameters", "provenance"):
         assert getattr(again, name) == getattr(profile, name)
 
 
@@ -52,7 +52,7 @@ def test_safetensors_itself_can_read_it(profile: Profile, tmp_path: Path) -> Non
     assert digest == artifact.digest((tmp_path / "p.safetensors").read_bytes())
     with safe_open(tmp_path / "p.safetensors", "pt") as file:
         assert list(file.metadata()) == ["lethe"]
-        assert torch.equal(file.get_tensor("layers.1.block.A"), profile.projectors[0].A)
+        assert torch.equal(file.get_tensor("layers.1.block.0.A"), profile.projectors[0].A)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -92,16 +92,43 @@ def test_factors_that_share_memory_are_written_apart(base: BaseModel) -> None:
 
 def test_orthonormality_is_checked_where_it_is_claimed(base: BaseModel) -> None:
     good = Projector.orthogonal(Site(0, "block"), rows(0, 3, HIDDEN))
-    assert Profile(base, (good,), "mrp", orthonormal=True).rank == 3
+    assert Profile(base, (good,), "mrp").rank == 3
     for bad in (
-        Projector(good.site, 1.001 * good.A, -1.001 * good.A),
-        Projector(good.site, good.A, good.B * 0.9),
-        Projector(good.site, good.A, good.B, torch.zeros(3)),
-        edit("down_proj"),
+        {"A": 1.001 * good.A, "B": -1.001 * good.A},
+        {"B": good.B * 0.9},
+        {"a": torch.zeros(3)},
+        {"gate": Gate(rows(1, 1, HIDDEN)[0])},
     ):
-        assert Profile(base, (bad,), "mrp").rank
+        assert dataclasses.replace(good, orthonormal=False, **bad).rank == 3
         with pytest.raises(ArtifactError, match="orthonormal"):
-            Profile(base, (bad,), "mrp", orthonormal=True)
+            dataclasses.replace(good, **bad)
+
+
+def test_gates_scopes_and_several_projectors_of_a_site_are_kept(base: BaseModel) -> None:
+    site, w = Site(2, "block"), rows(4, 1, HIDDEN)[0]
+    gated = [
+        dataclasses.replace(edit("block", 2), gate=Gate(w, 0.1, hard=n % 2 == 0)) for n in range(11)
+    ]
+    mixed = (
+        Projector.orthogonal(site, rows(1, 2, HIDDEN), scope="last_prompt_token"),
+        edit("block", 2, offset=True),
+        dataclasses.replace(edit("block", 2), scope="generated"),
+        *gated,
+    )
+    profile = Profile(base, mixed, "test")
+    again = artifact.from_bytes(artifact.to_bytes(profile))
+    assert again.positional
+    assert again.gated
+    assert again.rank == 2 * len(mixed)
+    assert again.scopes == ("all", "generated", "last_prompt_token")
+    for old, new in zip(profile.projectors, again.projectors, strict=True):
+        assert (old.scope, old.orthonormal) == (new.scope, new.orthonormal)
+        assert torch.equal(old.A, new.A)
+        assert (old.gate is None) == (new.gate is None)
+        if old.gate is not None and new.gate is not None:
+            assert torch.equal(old.gate.w, new.gate.w)
+            assert (old.gate.b, old.gate.hard) == (new.gate.b, new.gate.hard)
+    assert artifact.to_bytes(again) == artifact.to_bytes(profile)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +136,11 @@ def test_orthonormality_is_checked_where_it_is_claimed(base: BaseModel) -> None:
     [
         (),
         (edit("mlp"), edit("mlp")),
+        (Projector.orthogonal(Site(0, "mlp"), rows(0, 1, HIDDEN)),) * 2,
+        tuple(
+            dataclasses.replace(edit("mlp", rank=12), scope=s)
+            for s in ("all", "prompt", "generated")
+        ),
         (edit("mlp", layer=4),),
         (Projector(Site(0, "mlp"), rows(0, 1, D_FF), rows(0, 1, D_FF)),),
         (Projector(Site(0, "down_proj"), rows(0, 1, HIDDEN), rows(0, 1, HIDDEN)),),
@@ -125,8 +157,7 @@ def test_projectors_that_do_not_fit_the_base_are_refused(
 
 @pytest.mark.parametrize(
     "change",
-    [{"scope": "some"}, {"scope": None}, {"method": ""}, {"method": "A b"}, {"method": 1},
-     {"orthonormal": 1}, {"hyperparameters": {"x": float("nan")}},
+    [{"method": ""}, {"method": "A b"}, {"method": 1}, {"hyperparameters": {"x": float("nan")}},
      {"hyperparameters": {"x": object()}}, {"provenance": {"x": "\ud800"}}, {"provenance": 3}],
 )  # fmt: skip
 def test_labels_of_the_wrong_kind_are_refused(profile: Profile, change: dict[str, object]) -> None:

@@ -119,27 +119,50 @@ def test_a_header_that_is_no_plain_object_is_refused(header: str | bytes, sound:
     refused(join(header, split(sound)[1]))
 
 
-@pytest.mark.parametrize("version", [0, 2, 1.0, True, "1", None, [1], {}])
+@pytest.mark.parametrize("version", [0, 1, 3, 2.0, True, "2", None, [2], {}])
 def test_an_unknown_format_version_is_refused(sound: bytes, version: object) -> None:
     data = with_document(sound, lambda document: document.update(format_version=version))
-    refused(data, "format version 1, found")
+    refused(data, "format version 2, found")
 
 
 def test_missing_and_unknown_keys_are_named(sound: bytes) -> None:
     refused(with_document(sound, lambda d: d.update(extra=1)), "unknown.*extra")
-    for key in ("base", "method", "hyperparameters", "scope", "orthonormal", "provenance"):
+    for key in ("base", "method", "hyperparameters", "projectors", "provenance"):
         refused(without(sound, key), f"missing.*{key}")
 
 
 JUNK: list[Any] = [None, True, 3, -1, 1.5, "", "x", [], ["a"], {}, {"a": 1}, [[[]]], 10**30]
 
 
-@pytest.mark.parametrize("key", ["base", "method", "scope", "orthonormal"])
+@pytest.mark.parametrize("key", ["base", "method", "projectors"])
 def test_a_value_of_the_wrong_kind_is_refused(sound: bytes, key: str) -> None:
-    good = {"method": ["x"], "orthonormal": [], "base": [], "scope": []}[key]
     for junk in JUNK:
-        if junk not in good and not (key == "orthonormal" and junk is True):
+        if key != "method" or junk != "x":
             refused(with_document(sound, lambda d, junk=junk: d.update({key: junk})))
+
+
+LABELS = {"scope": ["all", "prompt"], "gate": [None], "orthonormal": [False]}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_projectors_label_of_the_wrong_kind_is_refused(sound: bytes, label: str) -> None:
+    name = "layers.0.block.0"
+    for junk in [*JUNK, "sigmoid", "some", "Hard"]:
+        if junk not in LABELS[label]:
+            refused(
+                with_document(sound, lambda d, j=junk: d["projectors"][name].update({label: j}))
+            )
+    refused(with_document(sound, lambda d: d["projectors"][name].update(extra=1)), "scope, gate")
+    remove = lambda d: d["projectors"].update({name: {"scope": "all", "gate": None}})  # noqa: E731
+    refused(with_document(sound, remove), "scope, gate")
+
+
+def test_labels_without_tensors_and_tensors_without_labels_are_refused(sound: bytes) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document["projectors"]["layers.0.block.1"] = document["projectors"].pop("layers.0.block.0")
+
+    refused(with_document(sound, rename), "one entry for each")
+    refused(with_document(sound, lambda d: d["projectors"].clear()), "one entry for each")
 
 
 @pytest.mark.parametrize("key", ["hyperparameters", "provenance"])
@@ -167,15 +190,16 @@ def with_entry(data: bytes, change: Callable[[Header], None]) -> bytes:
     return join(header, body)
 
 
-NAMES = ["x", "A", ".A", "layers.0.A", "layers.0.block", "layers.0.block.C", "layers.0.block.A.A",
-         "layers.-1.block.A", "layers.00.block.A", "layers.0.norm.A", "layers.0.block.gate.w",
-         "layers.1e3.block.A", "../etc.A", "layers.0.block.A\0"]  # fmt: skip
+NAMES = ["x", "A", ".A", "layers.0.A", "layers.0.block", "layers.0.block.0.C", "layers.0.block.A",
+         "layers.0.block.0.A.A", "layers.0.block.00.A", "layers.0.block.-1.A",
+         "layers.-1.block.0.A", "layers.00.block.0.A", "layers.0.norm.0.A", "layers.1e3.block.0.A",
+         "layers.0.block.0.gate.c", "../etc.A", "layers.0.block.0.A\0"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tensor_of_an_unknown_name_is_refused(sound: bytes, name: str) -> None:
     def rename(header: Header) -> None:
-        header[name] = header.pop("layers.0.block.A")
+        header[name] = header.pop("layers.0.block.0.A")
 
     refused(with_entry(sound, rename))
 
@@ -205,15 +229,21 @@ ENTRIES: list[Any] = [
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=range(len(ENTRIES)))
 def test_an_entry_that_does_not_fit_the_data_is_refused(sound: bytes, entry: object) -> None:
-    refused(with_entry(sound, lambda header: header.update({"layers.0.block.A": entry})))
+    refused(with_entry(sound, lambda header: header.update({"layers.0.block.0.A": entry})))
 
 
 def test_half_a_projector_and_none_are_refused(sound: bytes) -> None:
     header, body = split(sound)
     half = body[: len(body) // 2]
-    one = {"__metadata__": header["__metadata__"], "layers.0.block.A": header["layers.0.block.A"]}
+    one = {
+        "__metadata__": header["__metadata__"],
+        "layers.0.block.0.A": header["layers.0.block.0.A"],
+    }
     refused(join(one, half), "tensors A and B")
-    refused(join({"__metadata__": header["__metadata__"]}, b""), "at least one projector")
+    refused(join({"__metadata__": header["__metadata__"]}, b""), "one entry for each")
+    empty = with_document(join({"__metadata__": header["__metadata__"]}, b""),
+                          lambda d: d.update(projectors={}))  # fmt: skip
+    refused(empty, "at least one projector")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -222,4 +252,5 @@ def test_a_value_that_is_not_finite_is_refused(sound: bytes, value: float) -> No
 
 
 def test_an_orthonormal_claim_that_is_false_is_refused(sound: bytes) -> None:
-    refused(with_document(sound, lambda d: d.update(orthonormal=True)), "orthonormal")
+    change = lambda d: d["projectors"]["layers.0.block.0"].update(orthonormal=True)  # noqa: E731
+    refused(with_document(sound, change), "orthonormal")

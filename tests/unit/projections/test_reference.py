@@ -1,6 +1,8 @@
 """The reference against the formula in fp64, and hooks against merged weights."""
 
 import copy
+import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from lethe_projections import merge, reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError
 from lethe_projections.profile import Profile
-from lethe_projections.projector import HOOKS, Projector, Site
+from lethe_projections.projector import HOOKS, Gate, Projector, Site
 
 from .conftest import D_FF, HIDDEN, edit, logits, make_model, rows
 
@@ -126,3 +128,84 @@ def enter(model: Any, profile: Profile) -> None:
 def test_a_model_of_unknown_form_is_refused(base: BaseModel) -> None:
     with pytest.raises(IncompatibleError, match="Linear"):
         enter(torch.nn.Linear(2, 2), only(base, edit("block")))
+
+
+GATE = rows(11, 1, HIDDEN)[0]
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_gate_opens_where_its_formula_says(hard: bool) -> None:
+    projector = dataclasses.replace(edit("block", offset=True), gate=Gate(GATE, 0.3, hard))
+    x = rows(8, 40, HIDDEN).double()
+    plain = reference.change(dataclasses.replace(projector, gate=None), x)
+    found = reference.change(projector, x)
+    logits_of = [sum(float(a) * float(b) for a, b in zip(row, GATE, strict=True)) for row in x]
+    gates = [(float(s + 0.3 > 0) if hard else 1 / (1 + math.exp(-s - 0.3))) for s in logits_of]
+    assert 0.2 < sum(gates) / 40 < 0.8
+    for row in range(40):
+        assert torch.allclose(found[row], gates[row] * plain[row], rtol=1e-6, atol=1e-6)
+
+
+def written(model: Any, profile: Profile, prompt_tokens: Any, **call: Any) -> torch.Tensor:
+    """What the model's second block writes under the profile, [b, t, hidden]."""
+    seen: list[torch.Tensor] = []
+    with reference.edited(model, profile, prompt_tokens), torch.no_grad():
+        handle = model.model.layers[1].register_forward_hook(lambda *a: seen.append(a[2]))
+        model(**call)
+        handle.remove()
+    return seen[0]
+
+
+IDS = torch.arange(1, 23).view(2, 11)
+
+
+@pytest.mark.parametrize(
+    ("scope", "first", "second"),
+    [
+        ("all", range(11), range(11)),
+        ("prompt", range(5), range(8)),
+        ("generated", range(5, 11), range(8, 11)),
+        ("last_prompt_token", [4], [7]),
+    ],
+)
+def test_a_scope_edits_its_tokens_and_no_other(
+    model: Any, base: BaseModel, scope: str, first: Any, second: Any
+) -> None:
+    profile = only(base, dataclasses.replace(edit("block", 1), scope=scope))
+    plain = written(model, only(base, edit("block", 3)), None, input_ids=IDS)
+    changed = written(model, profile, torch.tensor([5, 8]), input_ids=IDS)
+    moved = (changed - plain).abs().amax(-1) > EFFECT
+    expected = torch.zeros(2, 11, dtype=torch.bool)
+    expected[0, list(first)] = expected[1, list(second)] = True
+    assert torch.equal(moved, expected)
+
+
+def test_a_scope_counts_positions_through_a_kv_cache(model: Any, base: BaseModel) -> None:
+    profile = only(base, dataclasses.replace(edit("block", 1), scope="last_prompt_token"))
+    whole = written(model, profile, 5, input_ids=IDS[:1])
+    with reference.edited(model, profile, 5), torch.no_grad():
+        cache = model(IDS[:1, :3], use_cache=True).past_key_values
+    rest = written(model, profile, 5, input_ids=IDS[:1, 3:], past_key_values=cache)
+    assert torch.allclose(whole[:, 3:], rest, atol=1e-4)
+    plain = written(model, only(base, edit("block", 3)), None, input_ids=IDS[:1])
+    assert (whole - plain)[0, 4].abs().max() > EFFECT
+
+
+def test_a_scope_without_a_prompt_length_is_refused(model: Any, base: BaseModel) -> None:
+    with pytest.raises(IncompatibleError, match="prompt_tokens"):
+        enter(model, only(base, dataclasses.replace(edit("block"), scope="prompt")))
+
+
+def test_edits_of_one_site_read_the_same_input_and_add_up(model: Any, base: BaseModel) -> None:
+    one, other = edit("block", 1), dataclasses.replace(edit("block", 1), scope="prompt")
+    both = written(model, only(base, one, other), 11, input_ids=IDS)
+    plain = written(model, only(base, edit("block", 3)), None, input_ids=IDS)
+    expected = plain + 2 * reference.change(one, plain)
+    assert torch.allclose(both, expected, atol=1e-4)
+
+
+def test_what_is_gated_or_scoped_is_not_merged(model: Any, base: BaseModel) -> None:
+    plain, w = edit("down_proj", 0), rows(2, 1, D_FF)[0]
+    for changed in ({"gate": Gate(w)}, {"scope": "prompt"}):
+        with pytest.raises(IncompatibleError, match="every token alike"):
+            merge.merge_(model, only(base, dataclasses.replace(plain, **changed)))

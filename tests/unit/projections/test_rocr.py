@@ -6,18 +6,20 @@ from typing import Any
 import pytest
 import torch
 
-from lethe_projections import artifact, chat, reference, rocr
+from lethe_projections import artifact, chat, reference
 from lethe_projections.activations import read
 from lethe_projections.base_model import BaseModel
-from lethe_projections.capture import second_moments
+from lethe_projections.capture import Limits, second_moments
 from lethe_projections.errors import FitError, IncompatibleError
+from lethe_projections.examples import Example
+from lethe_projections.methods import rocr
 from lethe_projections.projector import Projector, Site
-from lethe_projections.retain import Example
+from lethe_projections.task import Task
 
 from .conftest import logits, rows
 
 PROMPTS = ("tell me about {}", "the river in {}", "please answer the question about {} ?")
-CONFIG = rocr.RocrConfig(("Arda",), "Lund", layers=(1, 2), ridge=1e-4, prompts=PROMPTS)
+CONFIG = rocr.Config(("Arda",), "Lund", layers=(1, 2), ridge=1e-4, prompts=PROMPTS)
 OTHERS = ("Brel", "Cora", "Doma", "Elva", "Faro")
 RETAIN = tuple(
     Example((("user", f"tell me about {name} in the {word}"), ("assistant", f"{name} is {word}")))
@@ -72,7 +74,7 @@ def test_keys_that_depend_on_each_other_are_refused() -> None:
 def test_the_gate_is_one_on_the_subject_and_small_on_retain_text(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
-    profile = rocr.fit(model, tokenizer, base, CONFIG, RETAIN)
+    profile = rocr.fit(Task(model, tokenizer, base, retain=RETAIN), CONFIG)
     assert [str(site) for site in profile.sites] == ["layers.1.down_proj", "layers.2.down_proj"]
     texts = [
         chat.render(tokenizer, [{"role": r, "content": c} for r, c in example.messages])
@@ -98,14 +100,14 @@ def test_the_subject_arrives_at_the_target(model: Any, tokenizer: Any, base: Bas
     end = Site(2, "block")
     goal = last_rows(model, tokenizer, "Lund", end).mean(dim=0)
     before = (last_rows(model, tokenizer, "Arda", end).mean(dim=0) - goal).norm()
-    with reference.edited(model, rocr.fit(model, tokenizer, base, CONFIG, RETAIN)):
+    with reference.edited(model, rocr.fit(Task(model, tokenizer, base, retain=RETAIN), CONFIG)):
         after = (last_rows(model, tokenizer, "Arda", end).mean(dim=0) - goal).norm()
     assert after < 0.1 * before
 
 
 def test_several_subjects_are_solved_jointly(model: Any, tokenizer: Any, base: BaseModel) -> None:
     config = dataclasses.replace(CONFIG, subjects=("Arda", "Gond", "Hyra"), layers=(1,))
-    [projector] = rocr.fit(model, tokenizer, base, config, RETAIN).projectors
+    [projector] = rocr.fit(Task(model, tokenizer, base, retain=RETAIN), config).projectors
     keys = [last_rows(model, tokenizer, s, projector.site).mean(dim=0) for s in config.subjects]
     gates = torch.stack(keys) @ projector.A.double().T
     assert projector.rank == 3
@@ -117,21 +119,20 @@ def test_a_fit_is_deterministic_and_leaves_the_model_alone(
 ) -> None:
     plain = logits(model)
     first, second = (
-        artifact.to_bytes(rocr.fit(model, tokenizer, base, CONFIG, RETAIN)) for _ in range(2)
+        artifact.to_bytes(rocr.fit(Task(model, tokenizer, base, retain=RETAIN), CONFIG))
+        for _ in range(2)
     )
     assert first == second
     assert torch.equal(logits(model), plain)
     other = dataclasses.replace(CONFIG, ridge=0.5)
-    assert artifact.to_bytes(rocr.fit(model, tokenizer, base, other, RETAIN)) != first
+    assert artifact.to_bytes(rocr.fit(Task(model, tokenizer, base, retain=RETAIN), other)) != first
 
 
 def test_the_batch_size_changes_no_figure_that_counts(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     one, many = (
-        rocr.fit(
-            model, tokenizer, base, dataclasses.replace(CONFIG, limits=rocr.Limits(size)), RETAIN
-        )
+        rocr.fit(Task(model, tokenizer, base, retain=RETAIN, limits=Limits(size)), CONFIG)
         for size in (1, 64)
     )
     for left, right in zip(one.projectors, many.projectors, strict=True):
@@ -142,42 +143,53 @@ def test_retain_text_about_the_subject_is_left_out_and_counted(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     about = (Example(text="Where is ARDA ?"), Example((("user", "arda"), ("assistant", "x"))))
-    profile = rocr.fit(model, tokenizer, base, CONFIG, (*RETAIN, *about))
+    profile = rocr.fit(Task(model, tokenizer, base, retain=(*RETAIN, *about)), CONFIG)
     assert profile.provenance["retain_left_out"] == 2
-    assert profile.provenance["retain_examples"] == len(RETAIN)
+    assert profile.provenance["retain_examples"] == len(RETAIN) + 2
     assert set(profile.provenance["libraries"]) >= {"torch", "transformers"}
     assert profile.hyperparameters["subjects"] == ["Arda"]
     with pytest.raises(FitError, match="does not mention Arda"):
-        rocr.fit(model, tokenizer, base, CONFIG, about)
+        rocr.fit(Task(model, tokenizer, base, retain=about), CONFIG)
     with pytest.raises(FitError, match="does not mention"):
-        rocr.fit(model, tokenizer, base, CONFIG, ())
+        rocr.fit(Task(model, tokenizer, base, retain=()), CONFIG)
 
 
 @pytest.mark.parametrize(
     "change",
     [{"ridge": 0}, {"ridge": -1.0}, {"ridge": float("nan")}, {"prompts": ()},
-     {"prompts": ("none",)}, {"prompts": ("{} {}",)}, {"layers": (2, 1)}, {"layers": (1, 1)},
-     {"layers": ()},
-     {"subjects": ()}, {"subjects": ("Arda", "Arda")}, {"subjects": (" ",)},
-     {"subjects": ("Lund",)}, {"target": ""}],
+     {"prompts": ("none",)}, {"prompts": ("{} {}",)}, {"layers": (-1, 1)}],
 )  # fmt: skip
 def test_an_option_out_of_range_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(FitError, match="expected"):
         dataclasses.replace(CONFIG, **change)
 
 
-@pytest.mark.parametrize("layers", [(4,), (-1, 0)])
-def test_layers_the_model_does_not_have_are_refused(
-    model: Any, tokenizer: Any, base: BaseModel, layers: tuple[int, ...]
+@pytest.mark.parametrize(
+    "change",
+    [{"subjects": ()}, {"subjects": ("Arda", "Arda")}, {"subjects": (" ",)},
+     {"subjects": ("Lund",)}, {"target": ""}, {"layers": (2, 1)}, {"layers": (1, 1)},
+     {"layers": (4,)}],
+)  # fmt: skip
+def test_words_and_layers_that_make_no_redirection_are_refused(
+    model: Any, tokenizer: Any, base: BaseModel, change: dict[str, Any]
 ) -> None:
-    with pytest.raises(FitError, match="layers"):
-        config = dataclasses.replace(CONFIG, layers=layers)
-        rocr.fit(model, tokenizer, base, config, RETAIN)
+    with pytest.raises(FitError, match="expected"):
+        rocr.fit(Task(model, tokenizer, base, retain=RETAIN), dataclasses.replace(CONFIG, **change))
+
+
+def test_the_subjects_come_from_the_forget_file_where_none_are_named(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    about = Example((("user", "who is Arda"), ("assistant", "a")), subject="Arda")
+    task = Task(model, tokenizer, base, forget=(about, about), retain=RETAIN)
+    profile = rocr.fit(task, dataclasses.replace(CONFIG, subjects=()))
+    assert profile.hyperparameters["subjects"] == ["Arda"]
+    assert profile.provenance["forget_examples"] == 2
 
 
 def test_another_models_identity_is_refused(model: Any, tokenizer: Any, base: BaseModel) -> None:
     with pytest.raises(IncompatibleError, match="hidden_size"):
-        rocr.fit(model, tokenizer, dataclasses.replace(base, hidden_size=8), CONFIG, RETAIN)
+        Task(model, tokenizer, dataclasses.replace(base, hidden_size=8), retain=RETAIN)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 12, 22, 30, 32, 80, 126])

@@ -11,19 +11,18 @@ Knows nothing of files and engines.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lethe_projections import activations, chat, decoder, reference, retain
-from lethe_projections.base_model import BaseModel
-from lethe_projections.capture import Limits, SecondMoments, second_moments
+from lethe_projections import activations, chat, reference
+from lethe_projections.capture import SecondMoments, second_moments
 from lethe_projections.errors import FitError
+from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
+from lethe_projections.task import Task
 
 PROMPTS = (
     "{}",
@@ -37,48 +36,47 @@ PROMPTS = (
 _MIN_INDEPENDENCE = 1e-3
 """Smallest eigenvalue of the keys' correlation; 1 when unrelated, 0 when dependent."""
 
-_LIBRARIES = ("torch", "transformers", "safetensors")
-
 
 @dataclass(frozen=True)
-class RocrConfig:
+class Config(Hyperparameters):
     """What to move where, and how.
-
-    Attributes:
-        subjects: what the variant must not know, each as written in text; one key each.
-        target: an unrelated subject, answered about instead.
-        layers: blocks to edit, 0-based and rising; default by `default_layers`.
-        ridge: added to C's diagonal, as a share of its mean; above 0.
-        prompts: contexts in which keys and residuals are read; `{}` is the word.
-        limits: how much text at once; long texts are cut, else without effect on the result.
 
     Raises:
         FitError: a value is out of range; a word is empty, given twice or also the target.
     """
 
-    subjects: tuple[str, ...]
-    target: str
-    layers: tuple[int, ...] | None = None
-    ridge: float = 0.01
-    prompts: tuple[str, ...] = PROMPTS
-    limits: Limits = field(default_factory=Limits)
+    subjects: tuple[str, ...] = hyper(
+        (),
+        "what the variant must not know, as written in text; default: the forget file's subjects",
+        source="ROCR, section 4",
+    )
+    target: str = hyper(
+        "", "an unrelated subject, answered about instead", source="ROCR, section 4"
+    )
+    layers: tuple[int, ...] = hyper(
+        (),
+        "blocks to edit, 0-based; default: from 1/30 to 1/6 of the depth",
+        low=0,
+        source="measured on development subjects; the paper edits 4 to 6 of 32",
+    )
+    ridge: float = hyper(
+        0.01,
+        "added to C's diagonal, as a share of its mean",
+        low=0,
+        above=True,
+        source="measured on development subjects",
+    )
+    prompts: tuple[str, ...] = hyper(
+        PROMPTS,
+        "contexts in which keys and residuals are read; {} is the word",
+        source="the authors' code",
+    )
 
     def __post_init__(self) -> None:
-        words = (*self.subjects, self.target)
-        if len(words) < 2 or len(set(words)) < len(words) or not all(w.strip() for w in words):
-            raise FitError(
-                "expected a subject or more and a target, all different and none empty, found "
-                f"{list(self.subjects)!r:.200} and {self.target!r:.80}; give such words"
-            )
-        if not 0 < self.ridge < float("inf"):
-            raise FitError(f"ridge: expected a number above 0, found {self.ridge}; try 0.01")
+        super().__post_init__()
         if not self.prompts or any(prompt.count("{}") != 1 for prompt in self.prompts):
             raise FitError(
                 f"prompts: expected one {{}} in each, found {self.prompts!r:.200}; mark the word"
-            )
-        if self.layers is not None and list(self.layers or (0, 0)) != sorted(set(self.layers)):
-            raise FitError(
-                f"layers: expected one or more rising numbers, found {self.layers}; sort them"
             )
 
 
@@ -93,68 +91,50 @@ def default_layers(depth: int) -> tuple[int, ...]:
     return tuple(range(first, max(first + 1, round(depth / 6))))
 
 
-def fit(
-    model: nn.Module,
-    tokenizer: Any,
-    base: BaseModel,
-    config: RocrConfig,
-    examples: Sequence[retain.Example] | None = None,
-    *,
-    progress: bool = False,
-) -> Profile:
+def fit(task: Task, config: Config) -> Profile:
     """Fits a profile that answers about the subjects as if asked about the target.
 
-    Deterministic: the same inputs on the same machine give the same digest.
-
-    Args:
-        model: transformers decoder, evaluation mode, best in float32; left as it was.
-        tokenizer: its fast tokenizer.
-        base: `BaseModel.from_checkpoint` of the same checkpoint.
-        config: subjects, target and options.
-        examples: retain text; default is the text that ships with the package. Examples that
-            mention a subject are left out, since they ask for the opposite.
-        progress: show a bar on stderr, if that is a terminal.
+    Retain examples that mention a subject are left out, since they ask for the opposite.
 
     Returns:
         A `down_proj` profile of rank n, the number of subjects, at each chosen layer.
 
     Raises:
-        FitError: a subject does not tokenise, no retain text is left, or layers are missing.
-        IncompatibleError: the model is not `base`'s, or its form is not understood.
+        FitError: a word is empty, twice or the target; a subject does not tokenise, no retain text
+            is left, or layers are missing.
     """
-    decoder.check_dimensions(base, model)
-    layers = _layers(config, base)
-    given = retain.load_retain() if examples is None else tuple(examples)
-    kept = [e for e in given if not any(e.mentions(subject) for subject in config.subjects)]
-    if not kept:
-        raise FitError(
-            f"expected retain text that does not mention {', '.join(config.subjects)}, "
-            f"found none in {len(given)} examples; give text about other things"
-        )
+    depth = task.base.num_layers
+    layers = checked_layers(config.layers or default_layers(depth), depth)
+    config = replace(config, subjects=config.subjects or task.subjects, layers=layers)
+    _check_words(config)
+    kept = task.retain_without(config.subjects)
     moments = second_moments(
-        model,
-        tokenizer,
-        [_text(tokenizer, example) for example in kept],
+        task.model,
+        task.tokenizer,
+        [task.render(example) for example in kept],
         [Site(layer, "down_proj") for layer in layers],
-        limits=config.limits,
-        progress=progress,
+        limits=task.limits,
+        progress=task.progress,
     )
-    projectors = _edit_layers(_Reader(model, tokenizer, config), moments)
-    return Profile(
-        base=base,
-        projectors=projectors,
-        method="rocr",
-        hyperparameters={**asdict(config), "layers": layers},
-        provenance={
-            "retain_sha256": retain.digest(kept),
-            "retain_examples": len(kept),
-            "retain_left_out": len(given) - len(kept),
+    projectors = _edit_layers(_Reader(task, config), moments)
+    return task.profile(
+        "rocr",
+        config,
+        projectors,
+        measured={
+            "retain_left_out": len(task.retain) - len(kept),
             "retain_tokens": next(iter(moments.values())).count,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "libraries": {name: metadata.version(name) for name in _LIBRARIES},
-            "seed": None,
         },
     )
+
+
+def _check_words(config: Config) -> None:
+    words = (*config.subjects, config.target)
+    if len(words) < 2 or len(set(words)) < len(words) or not all(w.strip() for w in words):
+        raise FitError(
+            "expected a subject or more and a target, all different and none empty, found "
+            f"{list(config.subjects)!r:.200} and {config.target!r:.80}; give such words"
+        )
 
 
 def key_factor(keys: Tensor, second_moment: Tensor, ridge: float) -> Tensor:
@@ -194,27 +174,12 @@ def key_factor(keys: Tensor, second_moment: Tensor, ridge: float) -> Tensor:
     return A
 
 
-def _layers(config: RocrConfig, base: BaseModel) -> tuple[int, ...]:
-    layers = config.layers or default_layers(base.num_layers)
-    if layers[0] < 0 or layers[-1] >= base.num_layers:
-        raise FitError(
-            f"layers: expected 0 to {base.num_layers - 1}, found {layers}; count blocks from 0"
-        )
-    return layers
-
-
-def _text(tokenizer: Any, example: retain.Example) -> str:
-    messages = [{"role": role, "content": content} for role, content in example.messages]
-    return chat.render(tokenizer, messages) if messages else example.text
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Reads activations at the last token of a word, averaged over the prompts."""
 
-    model: nn.Module
-    tokenizer: Any
-    config: RocrConfig
+    task: Task
+    config: Config
 
     def at(self, words: Sequence[str], sites: Sequence[Site]) -> dict[Site, Tensor]:
         """For each site [words, d] float64."""
@@ -223,14 +188,14 @@ class _Reader:
 
     def _one(self, word: str, sites: Sequence[Site]) -> dict[Site, Tensor]:
         texts = [self._prompt(prompt.replace("{}", word)) for prompt in self.config.prompts]
-        tokens = chat.encode(self.tokenizer, texts, self.config.limits.max_tokens)
+        tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
         last = [chat.last_token_of(t, text, word) for t, text in zip(tokens, texts, strict=True)]
-        found = activations.read(self.model, chat.pad(tokens), sites)
+        found = activations.read(self.task.model, chat.pad(tokens), sites)
         rows = torch.arange(len(texts))
         return {s: x[rows, last].to("cpu", torch.float64).mean(dim=0) for s, x in found.items()}
 
     def _prompt(self, content: str) -> str:
-        return chat.render(self.tokenizer, [{"role": "user", "content": content}], reply=True)
+        return chat.render(self.task.tokenizer, [{"role": "user", "content": content}], reply=True)
 
 
 def _edit_layers(reader: _Reader, moments: dict[Site, SecondMoments]) -> tuple[Projector, ...]:
@@ -239,7 +204,7 @@ def _edit_layers(reader: _Reader, moments: dict[Site, SecondMoments]) -> tuple[P
     goal = reader.at([reader.config.target], [end])[end]
     done: list[Projector] = []
     for left, site in zip(range(len(sites), 0, -1), sites, strict=True):
-        with reference.installed(reader.model, done):
+        with reference.installed(reader.task.model, done):
             found = reader.at(reader.config.subjects, [site, end])
         A = key_factor(found[site], moments[site].mean, reader.config.ridge)
         B = (goal - found[end]) / left

@@ -1,4 +1,4 @@
-"""Retain files: three forms of line, and a bad line named by its number and reason."""
+"""Example files: three forms of line, and a bad line named by its number and reason."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from lethe_projections.errors import FitError
-from lethe_projections.retain import Example, digest, load_retain
+from lethe_projections.examples import (
+    Example,
+    check_subjects,
+    digest,
+    lines_with_answers,
+    load,
+    packaged,
+)
 
 
 def write(folder: Path, *lines: str) -> Path:
@@ -20,7 +27,7 @@ def test_the_three_forms_are_read(tmp_path: Path) -> None:
     path = write(
         tmp_path, '{"question": "q", "answer": "a"}', "", json.dumps(chat), '{"text": "é"}\r', ""
     )
-    assert load_retain(path) == (
+    assert load(path, "retain") == (
         Example((("user", "q"), ("assistant", "a"))),
         Example((("system", "s"), ("user", "u"))),
         Example(text="é"),
@@ -52,25 +59,25 @@ def test_a_bad_line_is_refused_with_its_number_and_reason(
 ) -> None:
     path = write(tmp_path, '{"text": "fine"}', "", line)
     with pytest.raises(FitError, match=f"line 3: expected .*{reason}"):
-        load_retain(path)
+        load(path, "retain")
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "retain.jsonl"
     path.write_bytes(b'{"text": "\xff"}')
     with pytest.raises(FitError, match="line 1"):
-        load_retain(path)
+        load(path, "retain")
 
 
 def test_an_empty_or_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FitError, match="at least one line"):
-        load_retain(write(tmp_path, "", " "))
+        load(write(tmp_path, "", " "), "retain")
     with pytest.raises(FitError, match="readable file"):
-        load_retain(tmp_path / "none.jsonl")
+        load(tmp_path / "none.jsonl", "retain")
 
 
 def test_the_text_that_ships_is_large_varied_and_has_no_line_twice() -> None:
-    examples = load_retain()
+    examples = packaged("retain")
     assert len(examples) > 500
     assert len(set(examples)) == len(examples)
     assert sum(bool(example.text) for example in examples) > 100
@@ -89,3 +96,34 @@ def test_the_digest_follows_content_and_order() -> None:
     one, two = Example(text="a"), Example((("user", "a"),))
     assert digest([one, two]) == digest((one, two)) != digest([two, one])
     assert digest([one]) != digest([two])
+
+
+def test_a_question_keeps_its_subject_line_prompt_and_answer(tmp_path: Path) -> None:
+    path = write(tmp_path, "", '{"question": "Is A b?", "answer": "Yes", "subject": "A"}')
+    (example,) = load(path, "forget")
+    assert (example.subject, example.line, example.answer) == ("A", 2, "Yes")
+    assert example.prompt == (("user", "Is A b?"),)
+    assert Example((("user", "u"),)).prompt == (("user", "u"),)
+    assert digest([example]) != digest([Example(example.messages)])
+
+
+def test_a_subject_that_its_line_does_not_mention_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"question": "q", "answer": "about B", "subject": "B"}',
+                 '{"question": "q", "answer": "about Bo", "subject": "B"}')  # fmt: skip
+    first, second = load(path, "forget")
+    check_subjects([first])
+    with pytest.raises(FitError, match="line 2: expected the subject 'B'"):
+        check_subjects([first, second])
+
+
+def test_retain_lines_that_hold_a_forget_answer_are_found(tmp_path: Path) -> None:
+    forget = [Example((("user", "q"), ("assistant", "Paris")))]
+    retain = load(write(tmp_path, '{"text": "in Paris."}', '{"text": "Parisian"}'), "retain")
+    assert lines_with_answers(retain, forget) == (1,)
+    assert lines_with_answers(retain, [Example(text="Paris")]) == ()
+
+
+def test_the_unanswerable_questions_that_ship_name_no_two_things_alike() -> None:
+    questions = packaged("unknown")
+    assert len(set(questions)) == len(questions) >= 100
+    assert all(example.prompt and not example.answer for example in questions)

@@ -1,0 +1,70 @@
+"""Every way to fit a profile, by name: one file a method, each with a `Config` and a `fit`.
+
+    fit(task: Task, config: Config) -> Profile
+
+Listed without importing any, so that naming them costs nothing.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lethe_projections.errors import FitError
+
+if TYPE_CHECKING:
+    from lethe_projections.methods.hyperparameters import Hyperparameters
+    from lethe_projections.profile import Profile
+    from lethe_projections.task import Task
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+        name: as on the command line and in a profile's `method`.
+        summary: one line.
+    """
+
+    name: str
+    summary: str
+
+    @property
+    def module(self) -> Any:
+        """Its file, imported now."""
+        return import_module(f"lethe_projections.methods.{self.name.replace('-', '_')}")
+
+    @property
+    def config(self) -> "type[Hyperparameters]":
+        """Its hyper-parameters."""
+        found: type[Hyperparameters] = self.module.Config
+        return found
+
+    def fit(self, task: "Task", config: "Hyperparameters | None" = None) -> "Profile":
+        """Fits a profile; deterministic on one machine.
+
+        Raises:
+            FitError: the data, the model or a hyper-parameter does not allow it.
+            IncompatibleError: the model's form is not understood.
+        """
+        profile: Profile = self.module.fit(task, self.config() if config is None else config)
+        return profile
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("rocr", "Redirect subjects to another: rank-one concept redirection, closed form."),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        FitError: there is none.
+    """
+    if name not in METHODS:
+        raise FitError(f"method: expected one of {', '.join(METHODS)}, found {name!r:.80}; use one")
+    return METHODS[name]
