@@ -6,18 +6,24 @@ on random activations of the model's dtype, must equal the formula in fp64.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
+from lethe_projections import reference
 from lethe_projections.projector import Projector, Site
 from lethe_vllm import edit
-from lethe_vllm.bank import FactorBank, Shard
+from lethe_vllm.bank import FactorBank, Shard, active_by_kind
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.routing import Group
 
 TOKENS = 4
 """Rows of the probe: the first is left to the base, the rest are edited."""
+
+OPEN = 3.0
+"""What the probe makes gates read, w . x + b, to open them; its negative closes them."""
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -44,15 +50,10 @@ def check_reached(installed: frozenset[Site], reached: set[Site]) -> None:
         )
 
 
-def check_profile(
-    digest: str,
-    projectors: Iterable[Projector],
-    bank: FactorBank,
-    dtype: torch.dtype,
-    device: torch.device,
-    shard: Shard,
-) -> float:
+def check_profile(digest: str, projectors: Iterable[Projector], bank: FactorBank) -> float:
     """Runs a resident profile's edits, each into zeros, and compares them with the formula.
+
+    Once for each kind of token that its scopes tell apart.
 
     Returns:
         The largest relative error seen, 0 if this rank holds none of the profile's layers.
@@ -61,39 +62,57 @@ def check_profile(
         UnavailableError: an edit came out wrong, or touched a token of the base.
     """
     worst = 0.0
-    for projector in projectors:
-        factors = bank.stacked(projector.site, (digest,))
-        if factors is None:
-            raise UnavailableError(f"canary: {projector.site} of {digest[:12]} is not resident")
-        x = _probe(factors.A.shape[2], dtype, device)
-        y = torch.zeros(TOKENS, projector.d_out, dtype=dtype, device=device)
-        group = Group((digest,), slice(1, TOKENS), TOKENS - 1)
-        edit.apply_(y, x, None, group, factors)
-        expected = _change(projector, x[1:], shard)
-        size = float(expected.norm()) or 1.0
-        error = float((y[1:].double() - expected).norm()) / size
-        if y[0].any() or not error < tolerance(dtype):
-            raise UnavailableError(
-                f"canary: expected the edit at {projector.site} of {digest[:12]} to equal its "
-                f"formula and leave the base's token alone, found relative error {error:.2e}; do "
-                "not serve this profile, and report it with the artifact"
-            )
-        worst = max(worst, error)
+    for key, active in zip(bank.keys(digest), active_by_kind(projectors), strict=True):
+        by_site = sorted(active, key=lambda projector: projector.site)
+        for _, group in groupby(by_site, key=lambda projector: projector.site):
+            worst = max(worst, _check_site(str(key), tuple(group), bank))
     return worst
 
 
-def _probe(width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _check_site(key: str, projectors: tuple[Projector, ...], bank: FactorBank) -> float:
+    """The relative error of what several projectors do at their one site."""
+    site, place = projectors[0].site, bank.placement
+    factors = bank.stacked(site, (key,))
+    if factors is None:
+        raise UnavailableError(f"canary: {site} of {key[:12]} is not resident")
+    x = _probe(projectors, place.shard).to(place.device, place.dtype)
+    y = x.new_zeros(TOKENS, projectors[0].d_out)
+    edit.apply_(y, x, None, Group((key,), slice(1, TOKENS), TOKENS - 1), factors)
+    expected = torch.zeros_like(y[1:], dtype=torch.float64)
+    for projector in projectors:
+        expected += _change(projector, x[1:].double(), place.shard)
+    error = float((y[1:].double() - expected).norm()) / (float(expected.norm()) or 1.0)
+    if y[0].any() or not error < tolerance(place.dtype):
+        raise UnavailableError(
+            f"canary: expected the edit at {site} of {key[:12]} to equal its formula and leave the "
+            f"base's token alone, found relative error {error:.2e}; do not serve this profile, and "
+            "report it with the artifact"
+        )
+    return error
+
+
+def _probe(projectors: tuple[Projector, ...], shard: Shard) -> Tensor:
+    """[TOKENS, d_in] at random; the second row opens all gates, the third closes them."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(TOKENS, width, generator=generator).to(device, dtype)
+    first = projectors[0]
+    x = torch.randn(TOKENS, _shard(first, shard).shape[1], generator=generator)
+    gates = [projector.gate for projector in projectors if projector.gate is not None]
+    if gates:
+        w = torch.stack([gate.w for gate in gates])
+        logits = x @ w.T + torch.tensor([gate.b for gate in gates])
+        for row, wanted in ((1, OPEN), (2, -OPEN)):
+            x[row] += torch.linalg.pinv(w) @ (wanted - logits[row])
+    return x
+
+
+def _shard(projector: Projector, shard: Shard) -> Tensor:
+    """The columns of A that this rank reads."""
+    reads = projector.reads_input
+    return projector.A.chunk(shard.size, dim=1)[shard.rank] if reads else projector.A
 
 
 def _change(projector: Projector, x: Tensor, shard: Shard) -> Tensor:
-    """B^T (A x + a) in fp64, [tokens, d_out]: what is added to y on this rank."""
-    A, bias = projector.A, projector.a
-    if projector.site.hook == "down_proj":
-        A = A.chunk(shard.size, dim=1)[shard.rank]
-        bias = bias if shard.rank == 0 else None
-    z = x.double() @ A.to(x.device).double().T
-    if bias is not None:
-        z = z + bias.to(x.device).double()
-    return z @ projector.B.to(x.device).double()
+    """What is added to y on this rank, in fp64, [tokens, d_out]."""
+    a = projector.a if shard.rank == 0 or not projector.reads_input else None
+    whole = replace(projector, A=_shard(projector, shard), a=a, orthonormal=False)
+    return reference.change(whole, x)

@@ -3,6 +3,7 @@
     EngineArgs.create_engine_config           whether Lethe is on; what it cannot serve
     LLMEngine.add_request, AsyncLLM.add_request   resolve and stamp the variant (front end)
     EngineCore.preprocess_add_request         salt the prefix cache           (engine core)
+    kv_cache_utils.generate_block_hash_extra_keys   the same, block by block  (engine core)
     EngineCore.add_request, .collective_rpc   admit resident profiles only    (engine core)
     BaseModelLoader.load_model                install sites                   (worker)
     GPUModelRunner._update_states, ._prepare_inputs, .execute_model   route tokens (worker, V1)
@@ -22,6 +23,7 @@ from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_pa
 from vllm.engine.arg_utils import EngineArgs
 from vllm.model_executor.model_loader.base_loader import BaseModelLoader
 from vllm.usage.usage_lib import UsageContext
+from vllm.v1.core import kv_cache_utils
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.core import EngineCore
@@ -30,13 +32,14 @@ from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 from lethe_projections.base_model import BaseModel
 from lethe_vllm import installation
-from lethe_vllm.admission import Admission, salted
-from lethe_vllm.bank import Shard
+from lethe_vllm.admission import Admission, block_key, salted
+from lethe_vllm.bank import Placement, Shard
 from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.edit import live
 from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
 from lethe_vllm.frontend import FrontEnd, stamp
 from lethe_vllm.options import CONFIG_KEY, Options, named_in_environment
+from lethe_vllm.routing import Batch
 from lethe_vllm.selection import PROFILE_KEY, Variant, current, stamped_digest
 
 WORKER_EXTENSION = "lethe_vllm.worker.LetheWorker"
@@ -56,15 +59,16 @@ def install() -> None:
     _seam(EngineCore, "preprocess_add_request", _preprocess_add_request)
     _seam(EngineCore, "add_request", _admit)
     _seam(EngineCore, "collective_rpc", _collective_rpc)
+    _seam(kv_cache_utils, "generate_block_hash_extra_keys", _block_extra_keys)
     _seam(BaseModelLoader, "load_model", _load_model)
 
 
-def _seam(cls: type, name: str, wrap: Callable[[Method], Method]) -> None:
-    original = cls.__dict__[name]
+def _seam(owner: Any, name: str, wrap: Callable[[Method], Method]) -> None:
+    original = vars(owner)[name]
     if not hasattr(original, _MARK):
         wrapped = functools.wraps(original)(wrap(original))
         setattr(wrapped, _MARK, True)
-        setattr(cls, name, wrapped)
+        setattr(owner, name, wrapped)
 
 
 # -- configuration -------------------------------------------------------------------------------
@@ -234,10 +238,22 @@ def _preprocess_add_request(preprocess: Method) -> Method:
         if enabled(self.vllm_config):
             params = request.sampling_params
             digest = stamped_digest(params.extra_args if params else None)
-            request.cache_salt = salted(digest, request.cache_salt)
+            positional = digest is not None and _admission(self).positional(digest)
+            request.cache_salt = salted(digest, request.cache_salt, positional)
         return preprocess(self, request)
 
     return preprocess_add_request
+
+
+def _block_extra_keys(generate: Method) -> Method:
+    def generate_block_hash_extra_keys(
+        request: Any, start: int, end: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        keys, multimodal = generate(request, start, end, *args, **kwargs)
+        own = block_key(request.cache_salt, end, request.num_prompt_tokens)
+        return (*(keys or ()), *own) or None, multimodal
+
+    return generate_block_hash_extra_keys
 
 
 def _admit(add: Method) -> Method:
@@ -281,7 +297,7 @@ def _load(core: EngineCore, call: Method, args: Any) -> Any:
     except Exception:
         call("lethe_unload", None, args[:1])
         raise
-    _admission(core).loaded(args[0])
+    _admission(core).loaded(args[0], any(reply["positional"] for reply in replies))
     return replies
 
 
@@ -314,7 +330,7 @@ def _load_model(load: Method) -> Method:
 
 def _install(model: Any, config: VllmConfig) -> None:
     options = Options.parse(config.additional_config[CONFIG_KEY])
-    placement = installation.Placement(
+    placement = Placement(
         config.model_config.dtype,
         torch.device(config.device_config.device_type),
         Shard(get_tensor_model_parallel_rank(), get_tensor_model_parallel_world_size()),
@@ -339,17 +355,36 @@ def _update_states(update: Method) -> Method:
         for request_id in scheduler_output.finished_req_ids:
             live.router.finish(request_id)
         for new in scheduler_output.scheduled_new_reqs:
-            live.router.start(new.req_id, _digest_of(new))
+            _start(new)
         return update(self, scheduler_output)
 
     return _update_states
+
+
+def _start(new: Any) -> None:
+    """Tells the router of a request, or of the next part of one, that enters this worker."""
+    digest = _digest_of(new)
+    if digest is None or live.bank is None:
+        live.router.start(new.req_id)
+    else:
+        live.router.start(new.req_id, live.bank.keys(digest))
+
+
+def _batch(batch: Any, counts: Any) -> Batch:
+    size = batch.num_reqs
+    return Batch(
+        batch.req_ids,
+        counts,
+        batch.num_computed_tokens_cpu[:size],
+        batch.num_prompt_tokens[:size],
+    )
 
 
 def _prepare_inputs(prepare: Method) -> Method:
     def _prepare_inputs(self: GPUModelRunner, output: Any, counts: Any) -> Any:
         prepared = prepare(self, output, counts)
         # Here, because `_update_states` has put the batch into its final order.
-        live.groups = live.router.route(self.input_batch.req_ids, counts)
+        live.groups = live.router.route(_batch(self.input_batch, counts))
         return prepared
 
     return _prepare_inputs

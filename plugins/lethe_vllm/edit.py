@@ -1,6 +1,6 @@
 """The edit itself, as one custom op per site that torch.compile traces and never looks into.
 
-    z = A x + a;  y += B^T z       for the tokens of each variant; the base's are not touched
+    z = A x + a;  y += g(x) B^T z     for the tokens of each variant; the base's are not touched
 
 What to do is read from `live` when the op runs, so one compiled graph serves every batch.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lethe_projections.projector import HOOKS, Site
-from lethe_vllm.bank import FactorBank, Factors
+from lethe_vllm.bank import FactorBank, Factors, Gates
 from lethe_vllm.routing import Group, Router
 
 
@@ -64,7 +64,7 @@ def run(y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None
         raise RuntimeError("a step has variants, but no site was installed in this process")
     for group in live.groups:
         if site not in group.stacks:
-            group.stacks[site] = live.bank.stacked(site_at(site), group.digests)
+            group.stacks[site] = live.bank.stacked(site_at(site), group.keys)
         factors = group.stacks[site]
         if factors is not None:
             apply_(y, y if x is None else x, residual, group, factors)
@@ -75,16 +75,29 @@ def apply_(y: Tensor, x: Tensor, residual: Tensor | None, group: Group, factors:
     read = x[group.rows] if residual is None else x[group.rows] + residual[group.rows]
     if isinstance(group.rows, slice):
         z = read @ factors.A[0].T
-        y[group.rows].addmm_(z if factors.a is None else z + factors.a[0], factors.B[0])
+        if factors.a is not None:
+            z += factors.a[0]
+        if factors.gates is not None:
+            z *= _openness(read[None], factors.gates)[0]
+        y[group.rows].addmm_(z, factors.B[0])
         return
-    z = torch.bmm(read.view(len(group.digests), group.width, -1), factors.A.transpose(1, 2))
+    read = read.view(len(group.keys), group.width, -1)
+    z = torch.bmm(read, factors.A.transpose(1, 2))
     if factors.a is not None:
         z += factors.a[:, None]
-    change = torch.bmm(z, factors.B).view(len(read), -1)
+    if factors.gates is not None:
+        z *= _openness(read, factors.gates)
+    change = torch.bmm(z, factors.B).flatten(0, 1)
     if group.valid is None:
         y.index_add_(0, group.rows, change)
     else:
         y.index_add_(0, group.rows[group.valid], change[group.valid])
+
+
+def _openness(read: Tensor, gates: Gates) -> Tensor:
+    """The gate of each row, [G, T, k] of the dtype read; read [G, T, d_in]."""
+    logits = torch.baddbmm(gates.b[:, None], read.float(), gates.w.transpose(1, 2))
+    return torch.where(gates.hard[:, None], (logits > 0).float(), logits.sigmoid()).to(read.dtype)
 
 
 def _fake(y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None:

@@ -4,23 +4,12 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from lethe_projections.projector import Site
-from lethe_vllm.bank import FactorBank, Shard
+from lethe_vllm.bank import FactorBank, Placement
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 from lethe_vllm.install import install
 from lethe_vllm.routing import Router
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where and how this worker runs its part of the model."""
-
-    dtype: torch.dtype
-    device: torch.device
-    shard: Shard
 
 
 @dataclass(frozen=True)
@@ -31,13 +20,11 @@ class Installation:
         model: the wrapped model.
         declared: sites on all ranks together.
         installed: those on this rank.
-        placement: where it runs.
     """
 
     model: "weakref.ref[Any]"
     declared: frozenset[Site]
     installed: frozenset[Site]
-    placement: Placement
 
 
 _here: list[Installation] = []
@@ -56,8 +43,8 @@ def begin(model: Any, declared: frozenset[Site], placement: Placement) -> None:
             "leave VLLM_ENABLE_V1_MULTIPROCESSING at 1"
         )
     installed = install(model, declared)
-    _here[:] = [Installation(weakref.ref(model), declared, installed, placement)]
-    live.bank = FactorBank(placement.dtype, placement.device, placement.shard)
+    _here[:] = [Installation(weakref.ref(model), declared, installed)]
+    live.bank = FactorBank(placement)
     live.router, live.groups = Router(), ()
 
 

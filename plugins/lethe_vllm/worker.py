@@ -7,6 +7,7 @@ from lethe_projections import artifact
 from lethe_projections.errors import LetheError
 from lethe_projections.projector import Projector, Site
 from lethe_vllm import canary, compat, installation
+from lethe_vllm.bank import FactorBank
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 
@@ -42,26 +43,21 @@ class LetheWorker:
                 of it stays resident.
         """
         started = time.perf_counter()
-        bank, placement = live.bank, installation.current().placement
+        bank = live.bank
         if bank is None:
             raise UnavailableError("sites are installed but have no bank; restart the engine")
         if digest in bank:
-            return {"digest": digest, "error": 0.0, "seconds": 0.0}
+            return _loaded(digest, bank, 0.0, started)
         if artifact.digest(data) != digest:
             raise UnavailableError(f"expected the artifact {digest}, found {artifact.digest(data)}")
-        profile = artifact.from_bytes(data)
-        if profile.gated or profile.positional or len(profile.sites) < len(profile.projectors):
-            raise UnsupportedError("profile: gates and scopes are not served yet")
-        local = _local(profile.projectors)
+        local = _local(artifact.from_bytes(data).projectors)
         bank.add(digest, local)
         try:
-            error = canary.check_profile(
-                digest, local, bank, placement.dtype, placement.device, placement.shard
-            )
+            error = canary.check_profile(digest, local, bank)
         except LetheError:
             bank.remove(digest)
             raise
-        return {"digest": digest, "error": error, "seconds": time.perf_counter() - started}
+        return _loaded(digest, bank, error, started)
 
     def lethe_unload(self, digest: str) -> dict[str, Any]:
         """Forgets a profile. Idempotent.
@@ -72,6 +68,16 @@ class LetheWorker:
         if live.bank is not None:
             live.bank.remove(digest)
         return {"digest": digest}
+
+
+def _loaded(digest: str, bank: FactorBank, error: float, started: float) -> dict[str, Any]:
+    """The reply: `positional` says whether the profile tells kinds of tokens apart on this rank."""
+    return {
+        "digest": digest,
+        "error": error,
+        "positional": len(set(bank.keys(digest))) > 1,
+        "seconds": time.perf_counter() - started,
+    }
 
 
 def _local(projectors: tuple[Projector, ...]) -> list[Projector]:

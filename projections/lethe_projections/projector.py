@@ -163,6 +163,11 @@ class Projector:
         return parts if self.a is None else [*parts, ("a", self.a, 1)]
 
     @property
+    def reads_input(self) -> bool:
+        """Whether it reads another tensor than it writes."""
+        return self.site.hook == "down_proj"
+
+    @property
     def positional(self) -> bool:
         """Whether it depends on a token's place in the request."""
         return self.scope != "all"

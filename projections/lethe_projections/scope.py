@@ -5,8 +5,9 @@ those it generated. A token's kind depends on its position and on the prompt's l
 nothing else: not on how a prefill was cut into chunks, nor on what came from a cache.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 SCOPES = {
@@ -20,16 +21,15 @@ generated)."""
 
 KINDS = 3
 
-_Positions = TypeVar("_Positions", Tensor, int)
+_Positions = TypeVar("_Positions", Tensor, NDArray[Any])
 
 
 def kind(positions: _Positions, prompt_tokens: _Positions) -> _Positions:
     """0 in the prompt, 1 at its last token, 2 past it:  [p >= n - 1] + [p >= n].
 
     Args:
-        positions: 0-based places in the request; a tensor or a number.
+        positions: 0-based places in the request.
         prompt_tokens: n, tokens of the prompt; broadcast against `positions`.
     """
-    if isinstance(positions, Tensor):
-        return (positions >= prompt_tokens - 1).int() + (positions >= prompt_tokens).int()
-    return int(positions >= prompt_tokens - 1) + int(positions >= prompt_tokens)
+    # Times one, because adding truth values means something else to torch and to numpy.
+    return 1 * (positions >= prompt_tokens - 1) + 1 * (positions >= prompt_tokens)

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from lethe_projections.base_model import BaseModel
+from lethe_projections.profile import Profile
 
 from .conftest import LETHE, put, running, sampling, tokens
 from .prompts import PROMPTS, long_prompt
-from .variants import assorted
+from .variants import assorted, conditional
 
 CHUNK = 128
 """Tokens per step: a prompt longer than this is prefilled over several steps."""
@@ -22,13 +23,17 @@ def engine(
     cache = tmp_path_factory.mktemp("vllm")
     options = {"max_num_batched_tokens": CHUNK, "max_num_seqs": 32, "enable_prefix_caching": False}
     with running(checkpoint, cache, additional_config=LETHE, **options) as llm:
-        put(llm, assorted(base))
+        put(llm, variants(base))
         yield llm
 
 
+def variants(base: BaseModel) -> dict[str, Profile]:
+    return assorted(base) | conditional(base)
+
+
 def requests(base: BaseModel) -> list[tuple[str, Any]]:
-    """32 requests over the base and six variants; every fourth prompt exceeds a chunk."""
-    names = ["base", *assorted(base)]
+    """32 requests over the base and twelve variants; every fourth prompt exceeds a chunk."""
+    names = ["base", *variants(base)]
     prompts = [
         long_prompt(CHUNK + 20 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
     ]
@@ -48,9 +53,9 @@ def test_every_variant_answers_differently_from_the_base(engine: Any, base: Base
     """The effect-size guard of the test above."""
     answers = {
         name: tokens(engine.generate(list(PROMPTS), sampling(name), use_tqdm=False))
-        for name in ["base", *assorted(base)]
+        for name in ["base", *variants(base)]
     }
-    for name in assorted(base):
+    for name in variants(base):
         moved = sum(a != b for a, b in zip(answers[name], answers["base"], strict=True))
         assert moved > len(PROMPTS) / 2, f"{name} moved only {moved} answers"
 

@@ -13,7 +13,7 @@ from lethe_projections.base_model import BaseModel
 
 from .conftest import LETHE, put, running, sampling
 from .prompts import PROMPTS
-from .variants import assorted
+from .variants import assorted, conditional
 
 TOLERANCE = 1e-3
 EFFECT = 100 * TOLERANCE
@@ -32,7 +32,7 @@ def engine(
     cache: Path = tmp_path_factory.mktemp(f"vllm-{request.param}")
     eager = request.param == "eager"
     with running(checkpoint, cache, enforce_eager=eager, additional_config=LETHE) as llm:
-        put(llm, assorted(base))
+        put(llm, assorted(base) | conditional(base))
         yield llm
 
 
@@ -82,13 +82,19 @@ def check(outputs: list[Any], edited: Any, plain: Any) -> None:
     assert effect > EFFECT, "the edit hardly moves the model: this test would prove nothing"
 
 
-@pytest.mark.parametrize("name", ["block", "projection", "attn", "mlp", "down"])
+KINDS = ["block", "projection", "attn", "mlp", "down"]
+CONDITIONAL = ["sigmoid", "hard", "prompt", "last", "generated", "mixed"]
+
+
+@pytest.mark.parametrize("name", KINDS + CONDITIONAL)
 def test_a_variant_equals_the_edit_hooked_into_transformers(
     name: str, engine: Any, base: BaseModel, transformers_model: Any
 ) -> None:
     outputs = served(engine, name)
     plain = expected(transformers_model, outputs)
-    with reference.edited(transformers_model, assorted(base)[name]) as edited:
+    profile = (assorted(base) | conditional(base))[name]
+    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
+    with reference.edited(transformers_model, profile, prompts) as edited:
         check(outputs, expected(edited, outputs), plain)
 
 

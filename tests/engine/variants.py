@@ -1,11 +1,14 @@
 """Profiles made for tests: random edits at every hook, strong enough to be told from the base."""
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
-from lethe_projections.projector import Projector, Site
+from lethe_projections.projector import Gate, Projector, Site
 
 
 def low_rank(
@@ -52,6 +55,46 @@ def orthogonal(base: BaseModel, layers: tuple[int, ...], rank: int, seed: int) -
         "synthetic",
         {"seed": seed},
     )
+
+
+def rescoped(profile: Profile, scope: str) -> Profile:
+    """The same edits for some tokens alone."""
+    return changed(profile, scope=scope)
+
+
+def gated(profile: Profile, hard: bool, seed: int) -> Profile:
+    """The same edits behind a random gate that is open on about half of all tokens."""
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(profile.projectors[0].d_in, generator=generator)
+    return changed(profile, gate=Gate(w, 0.1, hard))
+
+
+def changed(profile: Profile, **fields: Any) -> Profile:
+    projectors = tuple(replace(projector, **fields) for projector in profile.projectors)
+    return Profile(profile.base, projectors, profile.method, profile.hyperparameters)
+
+
+def conditional(base: BaseModel) -> dict[str, Profile]:
+    """Gates and scopes, and everything at once in two blocks."""
+    block = low_rank(base, "block", (10, 20), rank=4, scale=0.12, seed=11)
+    mlp = low_rank(base, "mlp", (3, 12), rank=4, scale=0.16, seed=12)
+    down = low_rank(base, "down_proj", (3, 4, 5), rank=8, scale=0.22, seed=13)
+    last, generated = rescoped(block, "last_prompt_token"), rescoped(block, "generated")
+    mixed = (
+        *rescoped(orthogonal(base, (10, 20), rank=3, seed=14), "prompt").projectors,
+        *last.projectors,
+        *generated.projectors,
+        *gated(block, hard=False, seed=15).projectors,
+        *gated(rescoped(block, "prompt"), hard=True, seed=16).projectors,
+    )
+    return {
+        "sigmoid": gated(block, hard=False, seed=17),
+        "hard": gated(down, hard=True, seed=18),
+        "prompt": rescoped(mlp, "prompt"),
+        "last": last,
+        "generated": generated,
+        "mixed": Profile(base, mixed, "synthetic"),
+    }
 
 
 def assorted(base: BaseModel) -> dict[str, Profile]:

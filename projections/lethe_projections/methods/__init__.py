@@ -24,10 +24,12 @@ class Method:
     Attributes:
         name: as on the command line and in a profile's `method`.
         summary: one line.
+        uses: what it takes of a task beyond forget and retain examples: `reference`, `after`.
     """
 
     name: str
     summary: str
+    uses: frozenset[str] = frozenset()
 
     @property
     def module(self) -> Any:
@@ -47,6 +49,11 @@ class Method:
             FitError: the data, the model or a hyper-parameter does not allow it.
             IncompatibleError: the model's form is not understood.
         """
+        if task.after is not None and "after" not in self.uses:
+            raise FitError(
+                f"after: expected none, since {self.name} cannot continue a profile, found one of "
+                f"method {task.after.method}; fit both requests together, or lethe compose"
+            )
         profile: Profile = self.module.fit(task, self.config() if config is None else config)
         return profile
 
