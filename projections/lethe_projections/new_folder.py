@@ -27,8 +27,9 @@ def created(target: str | Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for path in [*temporary.rglob("*"), temporary]:
-            _fsync(path)
+        for path in temporary.rglob("*"):
+            _finish(path, temporary.stat().st_mode)
+        _fsync(temporary)
         # Refused by the system should somebody have filled the target meanwhile.
         temporary.rename(target)
     except BaseException:
@@ -50,6 +51,13 @@ def check_free(target: Path) -> None:
             f"out: expected no file and no filled folder at {target}, found one; "
             "name another or remove it"
         )
+
+
+def _finish(path: Path, folder_mode: int) -> None:
+    """Writes it out; safetensors makes a file private, here it is as readable as its folder."""
+    if path.is_file():
+        path.chmod(folder_mode & 0o666)
+    _fsync(path)
 
 
 def _fsync(path: Path) -> None:

@@ -16,6 +16,13 @@ def test_the_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_private_file_becomes_as_readable_as_the_folder(tmp_path: Path) -> None:
+    with new_folder.created(tmp_path / "out") as temporary:
+        (temporary / "file").touch(mode=0o600)
+    folder = (tmp_path / "out").stat().st_mode
+    assert (tmp_path / "out" / "file").stat().st_mode & 0o777 == folder & 0o666
+
+
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), new_folder.created(tmp_path / "out") as temporary:
         (temporary / "file").write_text("x")
