@@ -4,7 +4,8 @@
     ├── ArtifactError        an artifact or a part of one is malformed      (HTTP: 400)
     ├── IncompatibleError    it is sound, but for another base model        (HTTP: 409)
     ├── CheckpointError      a base model's own files cannot be read
-    └── FitError             a profile cannot be fitted from what was given
+    ├── FitError             a profile cannot be fitted from what was given
+    └── InterchangeError     a profile and another format cannot be turned into each other
 
 Every message says what was expected, what was found and what to do.
 """
@@ -28,3 +29,7 @@ class CheckpointError(LetheError):
 
 class FitError(LetheError):
     """A profile cannot be fitted from the subject, target, model or retain text given."""
+
+
+class InterchangeError(LetheError):
+    """Another format's file is malformed, or it and a profile cannot hold the same edit exactly."""

@@ -38,7 +38,12 @@ def merge_(model: _Model, profile: Profile) -> _Model:
     return model
 
 
-def _target(model: nn.Module, projector: Projector) -> nn.Linear:
+def check_plain(projector: Projector) -> None:
+    """Makes sure that an edit is one of a linear layer's weight and bias, for every token alike.
+
+    Raises:
+        IncompatibleError: another hook than `down_proj`, a gate, or a scope other than `all`.
+    """
     site = projector.site
     if site.hook != "down_proj":
         raise IncompatibleError(
@@ -50,6 +55,11 @@ def _target(model: nn.Module, projector: Projector) -> nn.Linear:
             f"{site}: expected an edit of every token alike, found a gate or the scope "
             f"{projector.scope!r}; a weight has neither, serve this profile"
         )
+
+
+def _target(model: nn.Module, projector: Projector) -> nn.Linear:
+    check_plain(projector)
+    site = projector.site
     linear = decoder.down_proj(model, site.layer)
     if projector.a is not None and linear.bias is None:
         raise IncompatibleError(

@@ -9,6 +9,7 @@ import typer
 
 from lethe_projections.errors import LetheError
 from lethe_server.cli_fit import FitGroup
+from lethe_server.cli_interchange import export_file, import_file
 
 app = typer.Typer(
     help="One base model serves the original and any number of unlearned variants.",
@@ -18,6 +19,8 @@ app = typer.Typer(
 )
 fit_app = typer.Typer(cls=FitGroup, help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
+app.command("export")(export_file)
+app.command("import")(import_file)
 
 DEFAULT_SITES = "mlp,down_proj"
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""
