@@ -47,7 +47,8 @@ def export_file(
     model: Model = "embedded",
 ) -> None:
     """Write a profile as a LoRA adapter (PEFT, vLLM) or as a merged Hugging Face checkpoint."""
-    from lethe_projections import artifact, base_model, embedded, merged_checkpoint, peft_export
+    from lethe_projections import artifact, base_model, embedded
+    from lethe_projections.interchange import merged_checkpoint, peft_export
 
     profile, folder = artifact.read(file), embedded.resolve(model)
     if to is Target.MERGED:
@@ -106,8 +107,9 @@ def _check_usage(kind: Source, use: Use | None, strength: float | None) -> None:
 
 
 def _read(source: Path, kind: Source, model: str, use: Use | None, strength: float) -> "Profile":
-    from lethe_projections import control_vector, directions, embedded, peft_import
+    from lethe_projections import embedded
     from lethe_projections.base_model import BaseModel
+    from lethe_projections.interchange import control_vector, directions, peft_import
 
     base = BaseModel.from_checkpoint(embedded.resolve(model))
     if kind is Source.PEFT:

@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from lethe_projections import peft_export
 from lethe_projections.base_model import BaseModel
+from lethe_projections.interchange import peft_export
 from lethe_projections.profile import Profile
 
 from .conftest import LETHE, put, running, sampling

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lethe_projections import control_vector, reference
+from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError, InterchangeError
-from lethe_projections.gguf_file import GGUF
+from lethe_projections.interchange import control_vector
+from lethe_projections.interchange.gguf_file import GGUF
 
 from .conftest import HIDDEN, LAYERS, VOCAB, rows
 

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lethe_projections import artifact, directions, foreign, reference
+from lethe_projections import artifact, reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.decoder import module_at
 from lethe_projections.errors import IncompatibleError, InterchangeError
+from lethe_projections.interchange import directions, foreign
 from lethe_projections.projector import Site
 
 from .adapters import mergeable

@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lethe_projections import artifact, merged_checkpoint, reference
+from lethe_projections import artifact, reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import CheckpointError, IncompatibleError, InterchangeError
+from lethe_projections.interchange import merged_checkpoint
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Gate, Projector, Site
 

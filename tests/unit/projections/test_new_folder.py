@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lethe_projections import new_folder
 from lethe_projections.errors import InterchangeError
+from lethe_projections.interchange import new_folder
 
 
 def test_the_folder_appears_when_it_is_complete(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import torch
 from peft import PeftModel
 from safetensors import safe_open
 
-from lethe_projections import artifact, peft_export, reference
+from lethe_projections import artifact, reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError, InterchangeError
+from lethe_projections.interchange import peft_export
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Gate, Projector, Site
 

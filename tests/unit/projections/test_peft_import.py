@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lethe_projections import peft_export, peft_import, reference
+from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, IncompatibleError, InterchangeError
+from lethe_projections.interchange import peft_export, peft_import
 
 from .adapters import (
     A_NAME,

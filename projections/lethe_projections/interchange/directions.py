@@ -15,10 +15,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lethe_projections import steering
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, InterchangeError
-from lethe_projections.foreign import Foreign
+from lethe_projections.interchange import steering
+from lethe_projections.interchange.foreign import Foreign
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 

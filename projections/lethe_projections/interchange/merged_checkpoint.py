@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lethe_projections import base_model, merge, new_folder, origin
+from lethe_projections import base_model, merge
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import CheckpointError
+from lethe_projections.interchange import new_folder, origin
 from lethe_projections.profile import Profile
 
 ORIGIN = "lethe.json"

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
-from lethe_projections import steering
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import InterchangeError
-from lethe_projections.foreign import Foreign
-from lethe_projections.gguf_file import GGUF
+from lethe_projections.interchange import steering
+from lethe_projections.interchange.foreign import Foreign
+from lethe_projections.interchange.gguf_file import GGUF
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 

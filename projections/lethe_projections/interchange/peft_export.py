@@ -18,10 +18,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from lethe_projections import merge, new_folder, origin, strict_json
+from lethe_projections import merge, strict_json
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError
-from lethe_projections.peft_config import CONFIG, WEIGHTS, tensor_name
+from lethe_projections.interchange import new_folder, origin
+from lethe_projections.interchange.peft_config import CONFIG, WEIGHTS, tensor_name
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector
 

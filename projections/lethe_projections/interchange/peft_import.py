@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError, InterchangeError
-from lethe_projections.foreign import Foreign
-from lethe_projections.peft_config import CONFIG, WEIGHTS, AdapterConfig, tensor_name
+from lethe_projections.interchange.foreign import Foreign
+from lethe_projections.interchange.peft_config import CONFIG, WEIGHTS, AdapterConfig, tensor_name
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 
