@@ -1,11 +1,14 @@
-"""From messages to token batches: the chat template applied once, special tokens added once.
+"""From messages to token batches: the chat template applied once, special tokens written once.
+
+Special tokens are written into the text, by the template or, where there is none, by `plain`;
+`encode` reads them there and adds none.
 
 Knows nothing of models. A tokenizer is any "fast" one of transformers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +33,13 @@ class Tokens:
     offsets: tuple[tuple[int, int], ...]
 
 
+class HasIds(Protocol):
+    """`Tokens`, or whatever else has token ids."""
+
+    @property
+    def ids(self) -> tuple[int, ...]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Texts padded on the right to the longest.
@@ -46,19 +56,40 @@ class Batch:
 def render(tokenizer: Any, messages: Sequence[Message], reply: bool = False) -> str:
     """The conversation as the model is served it, special tokens included.
 
-    Without a chat template (a base model), the contents joined by newlines.
+    Without a chat template (a base model), the contents joined by newlines, as `plain` text.
 
     Args:
         tokenizer: with or without a chat template.
         messages: one conversation.
         reply: end where the assistant's reply begins.
+
+    Raises:
+        FitError: a message holds a special token that the template writes, as text does to which
+            a template was applied before.
     """
     if not tokenizer.chat_template:
-        return "\n".join(message["content"] for message in messages)
-    text = tokenizer.apply_chat_template(
-        list(messages), tokenize=False, add_generation_prompt=reply
-    )
-    return str(text)
+        return plain(tokenizer, "\n".join(message["content"] for message in messages))
+    for message in messages:
+        _check_untemplated(tokenizer, message["content"])
+    return _templated(tokenizer, messages, reply)
+
+
+def plain(tokenizer: Any, text: str) -> str:
+    """Text as a model is served it without a template: with BOS, if the tokenizer begins with it.
+
+    Not a second one: text that begins with it stays as it is.
+    """
+    bos = tokenizer.bos_token
+    if not bos or text.startswith(bos):
+        return text
+    begins = tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return f"{bos}{text}" if begins else text
+
+
+def special_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Ids of the tokens that mark structure, rising; the one for unknown text is none of them."""
+    added = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return tuple(sorted((added | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}))
 
 
 def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
@@ -87,7 +118,7 @@ def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens
     return tokens
 
 
-def pad(rows: Sequence[Tokens]) -> Batch:
+def pad(rows: Sequence[HasIds]) -> Batch:
     """Joins texts to one batch; what stands in the padding is masked, so it is id 0."""
     ids = [torch.tensor(row.ids) for row in rows]
     masks = [torch.ones(len(row.ids), dtype=torch.int64) for row in rows]
@@ -115,3 +146,22 @@ def last_token_of(tokens: Tokens, text: str, part: str) -> int:
         f"expected a token at the end of {part!r:.80}, found none; the prompt is cut off "
         "before it or the tokenizer drops it, give a shorter or another subject"
     )
+
+
+def _templated(tokenizer: Any, messages: Sequence[Message], reply: bool) -> str:
+    return str(
+        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=reply)
+    )
+
+
+def _check_untemplated(tokenizer: Any, content: str) -> None:
+    tokens = tokenizer.convert_ids_to_tokens(special_ids(tokenizer))
+    found = [token for token in tokens if token in content]
+    # One that the template does not write, such as [PAD], may well stand in ordinary text.
+    written = _templated(tokenizer, [{"role": "user", "content": ""}], True) if found else ""
+    for token in found:
+        if token in written:
+            raise FitError(
+                f"expected a message without the template's own {token}, found it in "
+                f'{content!r:.80}; give text that is templated already as {{"text": ...}}'
+            )

@@ -85,15 +85,20 @@ class Task:
 
     def render(self, example: Example) -> str:
         """The example as the model is served it: templated once if it is a conversation."""
-        return self._rendered(example.messages) if example.messages else example.text
+        return self._rendered(example.messages) if example.messages else self._plain(example)
 
     def render_prompt(self, example: Example) -> str:
         """As `render`, ending where the assistant's last reply begins."""
-        return self._rendered(example.prompt, reply=True) if example.messages else example.text
+        if not example.messages:
+            return self._plain(example)
+        return self._rendered(example.prompt, reply=True)
 
     def _rendered(self, messages: tuple[tuple[str, str], ...], reply: bool = False) -> str:
         listed = [{"role": role, "content": content} for role, content in messages]
         return chat.render(self.tokenizer, listed, reply=reply)
+
+    def _plain(self, example: Example) -> str:
+        return chat.plain(self.tokenizer, example.text)
 
     def profile(
         self,

@@ -63,6 +63,10 @@ def command(method: Method) -> Callable[..., None]:
         device: Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")] = "auto",
         batch_size: Annotated[int, typer.Option(help="Texts per forward pass.")] = 32,
         max_tokens: Annotated[int, typer.Option(help="Longer texts are cut here.")] = 512,
+        store: Annotated[
+            Path | None,
+            typer.Option(help="Folder to keep sums over text in, to go on after a kill and reuse."),
+        ] = None,
         **hyperparameters: Any,
     ) -> None:
         config = method.config(**_values(method, hyperparameters))
@@ -78,7 +82,10 @@ def command(method: Method) -> Callable[..., None]:
 
 def _data(options: dict[str, Any]) -> dict[str, Any]:
     files = {name: options[name] for name in ("forget", "retain", "reference", "after")}
-    return {**files, "limits": {name: options[name] for name in ("batch_size", "max_tokens")}}
+    return {
+        **files,
+        "limits": {name: options[name] for name in ("batch_size", "max_tokens", "store")},
+    }
 
 
 def _run(

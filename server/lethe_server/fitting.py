@@ -65,14 +65,14 @@ class Data:
         retain: JSON lines of what must stay.
         reference: JSON lines of prompts that the model cannot answer.
         after: an artifact to which this request is added.
-        batch_size, max_tokens: see `capture.Limits`.
+        limits: `capture.Limits` as keywords.
     """
 
     forget: Path | None = None
     retain: Path | None = None
     reference: Path | None = None
     after: Path | None = None
-    limits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
 
     def task(self, checkpoint: Checkpoint, progress: bool = True) -> "Task":
         """Reads them all.

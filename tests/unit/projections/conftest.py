@@ -45,8 +45,7 @@ def model() -> LlamaForCausalLM:
     return make_model()
 
 
-@pytest.fixture(scope="session")
-def tokenizer() -> Any:
+def make_tokenizer() -> Any:
     words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(
@@ -54,6 +53,11 @@ def tokenizer() -> Any:
     )
     fast.chat_template = TEMPLATE
     return fast
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    return make_tokenizer()
 
 
 @pytest.fixture(scope="session")

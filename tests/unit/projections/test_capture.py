@@ -1,11 +1,12 @@
 """Streamed second moments against a direct sum, whatever the batch size and the padding."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
-from lethe_projections import chat
+from lethe_projections import chat, windows
 from lethe_projections.activations import read
 from lethe_projections.capture import Limits, SecondMoments, second_moments
 from lethe_projections.errors import FitError
@@ -33,7 +34,7 @@ def direct(model: Any, tokenizer: Any, site: Site) -> tuple[torch.Tensor, int]:
     return stacked.T @ stacked, len(stacked)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 6, 100])
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 32])
 def test_the_sum_does_not_depend_on_the_batch_size(
     model: Any, tokenizer: Any, batch_size: int
 ) -> None:
@@ -76,22 +77,84 @@ def test_nothing_to_read_is_refused(model: Any, tokenizer: Any) -> None:
     for limits in ((0, 5), (5, 0)):
         with pytest.raises(FitError, match="1 or more"):
             Limits(*limits)
+    for seconds in (-1, float("nan")):
+        with pytest.raises(FitError, match="save_every"):
+            Limits(save_every=seconds)
 
 
-def test_the_template_is_applied_once(tokenizer: Any) -> None:
-    text = chat.render(tokenizer, [{"role": "user", "content": "the moon"}], reply=True)
-    assert text == "user the moon . assistant"
-    [tokens] = chat.encode(tokenizer, [text], 512)
-    assert tokenizer.convert_ids_to_tokens(tokens.ids) == text.split()
+def test_a_stream_is_summed_as_a_list_and_no_further_than_asked(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "_SLICE", 2)
+    monkeypatch.setattr(windows, "TEXTS", 4)
+    read: list[int] = []
+
+    def stream() -> Iterator[str]:
+        for number, text in enumerate(TEXTS * 3):
+            read.append(number)
+            yield text
+
+    behind: list[int] = []
+    model.model.layers[0].register_forward_hook(lambda *_: behind.append(len(read)))
+    streamed = second_moments(model, tokenizer, stream(), SITES, Limits(2))
+    listed = second_moments(model, tokenizer, TEXTS * 3, SITES, Limits(2))
+    for site in SITES:
+        assert torch.equal(streamed[site].total, listed[site].total)
+    # The first window is summed while the second is at most begun.
+    assert behind[0] == 4
+    assert len(read) == 18
 
 
-def test_the_last_token_of_a_word_is_found_by_its_place(tokenizer: Any) -> None:
-    text = "Arda is in the north of Arda and the south"
-    [tokens] = chat.encode(tokenizer, [text], 512)
-    assert chat.last_token_of(tokens, text, "Arda") == 6
-    assert chat.last_token_of(tokens, text, "the north") == 4
-    with pytest.raises(FitError, match="altered or missing"):
-        chat.last_token_of(tokens, text, "Brel")
-    [cut] = chat.encode(tokenizer, [text], 3)
-    with pytest.raises(FitError, match="cut off"):
-        chat.last_token_of(cut, text, "south")
+def test_what_windows_share_counts_once_in_each(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "_SLICE", 5)
+    monkeypatch.setattr(windows, "TEXTS", 5)
+    found = second_moments(model, tokenizer, TEXTS[:1] * 15, SITES)[SITES[0]]
+    once = second_moments(model, tokenizer, TEXTS[:1], SITES)[SITES[0]]
+    assert found.count == 3 * once.count
+    assert torch.allclose(found.mean, once.mean, rtol=1e-6)
+
+
+def test_special_tokens_count_unless_left_out(model: Any, tokenizer: Any) -> None:
+    texts = ["the [PAD] moon", "the [PAD] sun [UNK]"]
+    site = SITES[0]
+    encoded = chat.encode(tokenizer, texts, 512)
+    rows = [read(model, chat.pad([one]), [site])[site][0].double() for one in encoded]
+    # The second text's "the [PAD]" has been seen; unknown text is text.
+    shared, rest = rows[0][:2], [rows[0][2:], rows[1][2:]]
+    for counts, special in ((True, shared), (False, shared[:1])):
+        x = torch.cat([special, *rest])
+        found = second_moments(model, tokenizer, texts, [site], Limits(special_tokens=counts))
+        assert found[site].count == len(x) == 4 + counts
+        expected = x.T @ x
+        assert (found[site].total - expected).norm() < 1e-5 * expected.norm()
+
+
+def test_only_what_lies_below_the_diagonal_is_summed_and_mirrored() -> None:
+    x = torch.randn(50, 600, generator=torch.Generator().manual_seed(0))
+    moments = SecondMoments(600)
+    for part in x.split(20):
+        moments.update(part)
+    expected = x.double().T @ x.double()
+    assert moments.count == 50
+    assert torch.allclose(moments.total, expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(moments.total, moments.total.T)
+    assert torch.allclose(moments.mean, expected / 50)
+    assert moments.lower[0, -1] == 0 != expected[0, -1]
+
+
+def test_a_long_pass_says_how_far_it_is(
+    model: Any,
+    tokenizer: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lethe_projections.progress.EVERY_S", 0)
+    second_moments(model, tokenizer, [*TEXTS, TEXTS[0]], SITES, Limits(2), progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("lethe: reading retain text: 3 of 7 texts, about ")
+    assert lines[2] == "lethe: reading retain text: 7 of 7 texts, about 0 s left"
+    second_moments(model, tokenizer, TEXTS, SITES)
+    assert capsys.readouterr().err == ""
