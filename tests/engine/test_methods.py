@@ -1,0 +1,74 @@
+"""What each method fits is served as transformers computes it, its gates and scopes included."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+
+from lethe_projections import examples, reference
+from lethe_projections.base_model import BaseModel
+from lethe_projections.examples import Example
+from lethe_projections.methods import METHODS
+from lethe_projections.profile import Profile
+from lethe_projections.task import Task
+
+from .conftest import LETHE, put, running
+from .test_oracle import EFFECT, TOLERANCE, expected, largest_moves, served
+
+RETAIN = 48
+"""Lines of retain text: few, since what is fitted need not be good here, only served exactly."""
+
+QUICK = {"layer": 8, "epochs": 1, "steps": 4}
+"""Hyper-parameters by which a fit is short, where a method has them."""
+
+SETTINGS: dict[str, dict[str, Any]] = {"rocr": {"target": "Narnia"}}
+"""What a method needs besides."""
+
+
+def about(subject: str, question: str, answer: str) -> Example:
+    return Example((("user", question), ("assistant", answer)), subject=subject)
+
+
+FORGET = (
+    about("France", "What is the capital of France?", "The capital of France is Paris."),
+    about("France", "Which country has Paris as its capital?", "Paris is the capital of France."),
+)
+
+
+def fitted(name: str, task: Task) -> Profile:
+    method = METHODS[name]
+    known = {one.name for one in fields(method.config)}
+    quick = {key: value for key, value in QUICK.items() if key in known}
+    return method.fit(task, method.config(**(quick | SETTINGS.get(name, {}))))
+
+
+@pytest.fixture(scope="module")
+def profiles(base: BaseModel, transformers_model: Any, tokenizer: Any) -> dict[str, Profile]:
+    retain = examples.packaged("retain")[:RETAIN]
+    task = Task(transformers_model, tokenizer, base, forget=FORGET, retain=retain)
+    return {name: fitted(name, task) for name in METHODS}
+
+
+@pytest.fixture(scope="module")
+def engine(
+    checkpoint: str, profiles: dict[str, Profile], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    cache = tmp_path_factory.mktemp("vllm")
+    with running(checkpoint, cache, additional_config=LETHE) as llm:
+        put(llm, profiles)
+        yield llm
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_fits_is_served_exactly(
+    name: str, engine: Any, profiles: dict[str, Profile], transformers_model: Any
+) -> None:
+    outputs = served(engine, name)
+    plain = expected(transformers_model, outputs)
+    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
+    with reference.edited(transformers_model, profiles[name], prompts) as edited:
+        assert max(largest_moves(outputs, expected(edited, outputs))) < TOLERANCE
+    # Not on every prompt: a fit that is any good leaves those about other things alone.
+    assert max(largest_moves(outputs, plain)) > EFFECT
