@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lethe_projections import capture, rows
+from lethe_projections import retained, rows
 from lethe_projections.examples import Example
 from lethe_projections.projector import Site
 from lethe_projections.ridge import Ridge
@@ -97,10 +97,7 @@ def gates(problem: Problem, amount: Amount | None = None) -> Gates:
         FitError: there is no retain token, or G is singular.
     """
     task = problem.task
-    texts = [task.render(example) for example in problem.retain]
-    total = capture.second_moments(
-        task.model, task.tokenizer, texts, [problem.site], task.limits, progress=task.progress
-    )[problem.site].total
+    total = retained.moments(task, problem.retain, [problem.site])[problem.site].total
     sums, norms = [], []
     for index, spans in enumerate(problem.requests):
         second, wanted, norm = _sums(problem, spans, index, amount)

@@ -111,6 +111,16 @@ def fresh(task: Task, examples: Iterable[Example]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.first < len(span.tokens.ids))
 
 
+def template(task: Task) -> tuple[Span, ...]:
+    """The tokens that every conversation of one user turn begins with, if there are any."""
+    texts = [
+        chat.render(task.tokenizer, [{"role": "user", "content": content}]) for content in "a1"
+    ]
+    one, other = chat.encode(task.tokenizer, texts, task.limits.max_tokens)
+    shared = _common(one.ids, other.ids)
+    return (Span(chat.Tokens(one.ids[:shared], one.offsets[:shared]), 0),) if shared else ()
+
+
 def read(task: Task, spans: Sequence[Span], sites: Sequence[Site]) -> Iterator[dict[Site, Tensor]]:
     """What each site reads at the spans' tokens, batch by batch: [n, d] float64 on the CPU.
 

@@ -15,7 +15,6 @@ from lethe_projections.rows import Span
 from lethe_projections.task import Task
 
 PROMPTS = (
-    "{}",
     "Please answer the question about {}",
     "Choose the best answer about {}",
     "Write the answer about {}",
@@ -33,10 +32,13 @@ class Word:
     Attributes:
         name: what stands in the context, "Czech Republic".
         part: the name up to the place, "Czech".
+        opening: the name stands within a sentence (empty), or a `message` or a `text` begins with
+            it: other tokens, as a rule, since most tokenizers join a word with the space before it.
     """
 
     name: str
     part: str
+    opening: str = ""
 
     @classmethod
     def whole(cls, name: str) -> Self:
@@ -72,7 +74,7 @@ class Reader:
         return found.mean(dim=0, keepdim=True)
 
     def _one(self, word: Word, sites: Sequence[Site]) -> dict[Site, Tensor]:
-        texts = [self._prompt(prompt.replace("{}", word.name)) for prompt in self.prompts]
+        texts = self._texts(word)
         tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
         last = [
             chat.last_token_of(one, text[: text.rfind(word.name) + len(word.part)], word.part)
@@ -81,6 +83,12 @@ class Reader:
         found = activations.read(self.task.model, chat.pad(tokens), sites)
         each = torch.arange(len(texts))
         return {s: x[each, last].to("cpu", torch.float64).mean(dim=0) for s, x in found.items()}
+
+    def _texts(self, word: Word) -> list[str]:
+        if word.opening == "text":
+            return [word.name]
+        prompts = ("{}",) if word.opening else self.prompts
+        return [self._prompt(prompt.replace("{}", word.name)) for prompt in prompts]
 
     def _prompt(self, content: str) -> str:
         return chat.render(self.task.tokenizer, [{"role": "user", "content": content}], reply=True)

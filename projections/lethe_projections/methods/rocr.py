@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lethe_projections import entities, reference
-from lethe_projections.capture import SecondMoments, second_moments
+from lethe_projections import entities, reference, retained
+from lethe_projections.capture import SecondMoments
 from lethe_projections.errors import FitError
 from lethe_projections.examples import Example
 from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
@@ -142,14 +142,7 @@ def fit(task: Task, config: Config) -> Profile:
     kept = task.retain_without(names)
     words = _words(names, kept)
     _check_rank(words, task)
-    moments = second_moments(
-        task.model,
-        task.tokenizer,
-        [task.render(example) for example in kept],
-        [Site(layer, "down_proj") for layer in layers],
-        limits=task.limits,
-        progress=task.progress,
-    )
+    moments = retained.moments(task, kept, [Site(layer, "down_proj") for layer in layers])
     projectors = _edit_layers(Reader(task, config.prompts), words, config, moments)
     return task.profile(
         "rocr",

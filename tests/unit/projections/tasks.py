@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from lethe_projections import rows
 from lethe_projections.base_model import BaseModel
 from lethe_projections.examples import Example
+from lethe_projections.retained import TEMPLATE_WEIGHT
+from lethe_projections.rows import Span
 from lethe_projections.task import Task
 
 OTHERS = ("Brel", "Cora", "Doma", "Elva", "Faro")
@@ -28,6 +31,11 @@ def about(subject: str, answer: str = "Kesh") -> tuple[Example, ...]:
         turn(f"what is the capital of {subject} ?", answer, subject),
         turn(f"tell me about {subject} please", f"{answer} is the capital", subject),
     )
+
+
+def retained_spans(job: Task) -> tuple[Span, ...]:
+    """Every row that counts as retained, one by one, the template's as often as it counts."""
+    return (*rows.fresh(job, job.retain), *rows.template(job) * TEMPLATE_WEIGHT)
 
 
 def task(model: Any, tokenizer: Any, base: BaseModel, *subjects: str, **given: Any) -> Task:

@@ -14,7 +14,7 @@ from lethe_projections.projector import Site
 from lethe_projections.task import Task
 
 from .conftest import logits
-from .tasks import RETAIN, UNKNOWN, about, task, turn
+from .tasks import RETAIN, UNKNOWN, about, retained_spans, task, turn
 from .test_ridge import brute_force
 
 CONFIG = lunar.Config(layer=2, ridge=1e-3)
@@ -41,7 +41,7 @@ def test_the_closed_form_is_the_brute_force_ridge_solution(
     job = task(model, tokenizer, base, *subjects)
     [projector] = lunar.fit(job, CONFIG).projectors
     goal = last_residual(job, UNKNOWN)
-    H, T = [read_all(job, rows.fresh(job, RETAIN))], []
+    H, T = [read_all(job, retained_spans(job))], []
     for request in rows.requests(job, "test"):
         x = read_all(job, rows.telling(job, request, RETAIN))
         r = 2.0 * (goal - last_residual(job, request.examples))

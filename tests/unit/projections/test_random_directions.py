@@ -14,7 +14,7 @@ from lethe_projections.methods.random_direction import default_layer, directions
 from lethe_projections.projector import Site
 
 from .conftest import logits
-from .tasks import RETAIN, task
+from .tasks import RETAIN, retained_spans, task
 from .test_ridge import brute_force
 
 SUBJECTS = ("Arda", "Gond")
@@ -35,7 +35,7 @@ def test_the_edit_is_the_ridge_optimum_of_its_targets(
     config = found.config(layer=2, coefficient=3.0, ridge=1e-3)
     [projector] = found.fit(job, config).projectors
     u = directions(2, base.hidden_size, 0)
-    x, _ = tokens(job, rows.fresh(job, RETAIN))
+    x, _ = tokens(job, retained_spans(job))
     H, T = [x], [torch.zeros(len(x), base.hidden_size, dtype=torch.float64)]
     for index, request in enumerate(rows.requests(job, "test")):
         x, h = tokens(job, rows.telling(job, request, RETAIN))

@@ -1,15 +1,16 @@
 """Which tokens of a forget prompt are read, and that nothing else is."""
 
+import copy
 import dataclasses
 from typing import Any
 
 import pytest
 import torch
 
-from lethe_projections import chat, rows
+from lethe_projections import chat, retained, rows
 from lethe_projections.activations import read
 from lethe_projections.base_model import BaseModel
-from lethe_projections.capture import Limits
+from lethe_projections.capture import Limits, second_moments
 from lethe_projections.errors import FitError
 from lethe_projections.examples import Example
 from lethe_projections.projector import Site
@@ -80,6 +81,24 @@ def test_no_context_is_read_twice(model: Any, tokenizer: Any, base: BaseModel) -
         for end in range(span.first, len(span.tokens.ids))
     ]
     assert len(contexts) == len(set(contexts)) > 50
+
+
+def test_the_template_is_what_every_prompt_begins_with(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    job = task(model, tokenizer, base)
+    [span] = rows.template(job)
+    assert words(tokenizer, span) == "user"
+    site = Site(2, "down_proj")
+    [found] = rows.read(job, [span], [site])
+    counted = retained.moments(job, RETAIN, [site])[site]
+    once = second_moments(model, tokenizer, [job.render(e) for e in RETAIN], [site])[site]
+    expected = once.total + 30 * found[site].T @ found[site]
+    assert counted.count == once.count + 30
+    assert torch.allclose(counted.total, expected, rtol=1e-5)
+    tokenizer = copy.copy(tokenizer)
+    tokenizer.chat_template = None
+    assert rows.template(dataclasses.replace(job, tokenizer=tokenizer)) == ()
 
 
 def test_requests_go_by_subject_in_order(model: Any, tokenizer: Any, base: BaseModel) -> None:
