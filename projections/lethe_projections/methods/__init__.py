@@ -58,16 +58,22 @@ class Method:
         return profile
 
 
+_REFERENCE = frozenset({"reference"})
+
 METHODS = {
     method.name: method
     for method in (
         Method("rocr", "Redirect subjects to another: rank-one concept redirection, closed form."),
-        Method("lunar", "Move forget prompts to where unanswerable ones lie: closed form."),
+        Method(
+            "lunar", "Move forget prompts to where unanswerable ones lie: closed form.", _REFERENCE
+        ),
         Method("rad", "Push forget prompts along a random direction: RMU's targets, closed form."),
         Method("rab", "Turn forget prompts round along a random direction: closed form."),
         Method("ablate", "Project out what tells forget from retain prompts on average."),
         Method("leace", "Erase, least-squares, what tells forget from retain tokens linearly."),
-        Method("steer", "Add a vector towards unanswerable prompts, where a gate says so."),
+        Method(
+            "steer", "Add a vector towards unanswerable prompts, where a gate says so.", _REFERENCE
+        ),
     )
 }
 
