@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.methods.forms import MAX_TOKENS, Item
-from benchmarks.methods.states import Row, editing, final_states, log_probabilities
+from benchmarks.methods.states import Row, editing, final_states, logits
 from benchmarks.methods.store import Record
 from lethe_projections.profile import Profile
 
@@ -42,7 +42,7 @@ def answers(
     found = {}
     departed = []
     for (item, _), row, state in zip(base, rows, states, strict=True):
-        if log_probabilities(model, state).argmax(-1).tolist() == list(row.following):
+        if logits(model, state).argmax(-1).tolist() == list(row.following):
             found[item.id] = _record(tokenizer, item, row.following)
         else:
             departed.append(item)

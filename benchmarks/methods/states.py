@@ -60,11 +60,16 @@ def final_states(model: Any, rows: Sequence[Row], profile: Profile | None) -> li
     return [found[index] for index in range(len(rows))]
 
 
+@torch.no_grad()
+def logits(model: Any, states: Tensor) -> Tensor:
+    """[t, vocabulary] float32 of final states [t, hidden]."""
+    found: Tensor = model.get_output_embeddings()(states)
+    return found.float()
+
+
 def log_probabilities(model: Any, states: Tensor) -> Tensor:
     """[t, vocabulary] float32 of final states [t, hidden]."""
-    with torch.no_grad():
-        logits: Tensor = model.get_output_embeddings()(states)
-    return logits.float().log_softmax(-1)
+    return logits(model, states).log_softmax(-1)
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[list[int]]:
