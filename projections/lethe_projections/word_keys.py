@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,6 +14,9 @@ from lethe_projections.rows import Span
 from lethe_projections.task import Task
 
 PROMPTS = (
+    "{}",
+    "{} is",
+    "{}'s",
     "Please answer the question about {}",
     "Choose the best answer about {}",
     "Write the answer about {}",
@@ -27,23 +29,17 @@ _LAST_WORD = re.compile(r"(\w)\W*$")
 
 @dataclass(frozen=True)
 class Word:
-    """A place in a name.
+    """A place in a name, and contexts in which the same token stands there.
 
     Attributes:
         name: what stands in the context, "Czech Republic".
         part: the name up to the place, "Czech".
-        opening: the name stands within a sentence (empty), or a `message` or a `text` begins with
-            it: other tokens, as a rule, since most tokenizers join a word with the space before it.
+        prompts: the contexts; {} is the name.
     """
 
     name: str
     part: str
-    opening: str = ""
-
-    @classmethod
-    def whole(cls, name: str) -> Self:
-        """The name's end."""
-        return cls(name, name)
+    prompts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,17 +48,33 @@ class Reader:
 
     Attributes:
         task: model and tokenizer.
-        prompts: contexts; {} is the name.
     """
 
     task: Task
-    prompts: tuple[str, ...] = PROMPTS
 
-    def at(self, words: Sequence[Word], sites: Sequence[Site]) -> dict[Site, Tensor]:
-        """The mean over the prompts at the last token of each word, [words, d] float64 a site.
+    def words(self, name: str, part: str, prompts: Sequence[str]) -> tuple[Word, ...]:
+        """A place in a name, once for each token that stands there in some of the prompts.
+
+        Most tokenizers join a word with the space before it, so that a name at the beginning of a
+        message is often another token than within a sentence, and read otherwise.
 
         Raises:
             FitError: a name does not tokenise as it is written, or is cut off.
+        """
+        word = Word(name, part, tuple(prompts))
+        tokens, places = self._places(word)
+        ids = [one.ids[place] for one, place in zip(tokens, places, strict=True)]
+        groups = [
+            tuple(prompt for prompt, own in zip(prompts, ids, strict=True) if own == token)
+            for token in dict.fromkeys(ids)
+        ]
+        return tuple(Word(name, part, group) for group in groups)
+
+    def at(self, words: Sequence[Word], sites: Sequence[Site]) -> dict[Site, Tensor]:
+        """The mean over its prompts at the last token of each word, [words, d] float64 a site.
+
+        Raises:
+            FitError: as `words`.
         """
         means = [self._one(word, sites) for word in words]
         return {site: torch.stack([mean[site] for mean in means]) for site in sites}
@@ -74,21 +86,20 @@ class Reader:
         return found.mean(dim=0, keepdim=True)
 
     def _one(self, word: Word, sites: Sequence[Site]) -> dict[Site, Tensor]:
-        texts = self._texts(word)
+        tokens, places = self._places(word)
+        found = activations.read(self.task.model, chat.pad(tokens), sites)
+        each = torch.arange(len(tokens))
+        return {s: x[each, places].to("cpu", torch.float64).mean(dim=0) for s, x in found.items()}
+
+    def _places(self, word: Word) -> tuple[list[chat.Tokens], list[int]]:
+        """Each prompt with the name in it, and where its part ends."""
+        texts = [self._prompt(prompt.replace("{}", word.name)) for prompt in word.prompts]
         tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
-        last = [
+        places = [
             chat.last_token_of(one, text[: text.rfind(word.name) + len(word.part)], word.part)
             for one, text in zip(tokens, texts, strict=True)
         ]
-        found = activations.read(self.task.model, chat.pad(tokens), sites)
-        each = torch.arange(len(texts))
-        return {s: x[each, last].to("cpu", torch.float64).mean(dim=0) for s, x in found.items()}
-
-    def _texts(self, word: Word) -> list[str]:
-        if word.opening == "text":
-            return [word.name]
-        prompts = ("{}",) if word.opening else self.prompts
-        return [self._prompt(prompt.replace("{}", word.name)) for prompt in prompts]
+        return tokens, places
 
     def _prompt(self, content: str) -> str:
         return chat.render(self.task.tokenizer, [{"role": "user", "content": content}], reply=True)

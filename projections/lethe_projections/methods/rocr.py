@@ -97,7 +97,7 @@ class Config(Hyperparameters):
     prompts: tuple[str, ...] = hyper(
         PROMPTS,
         "contexts in which keys and residuals are read; {} is the word",
-        source="the authors' code",
+        source="the authors' code, and two more that begin with the word",
     )
     seed: int = hyper(0, "of the random residual, in mode noise", low=0, source="any will do")
 
@@ -140,10 +140,11 @@ def fit(task: Task, config: Config) -> Profile:
     _check_words(config)
     names = _names(task, config)
     kept = task.retain_without(names)
-    words = _words(names, kept)
+    reader = Reader(task)
+    words = _words(reader, names, kept, config.prompts)
     _check_rank(words, task)
     moments = retained.moments(task, kept, [Site(layer, "down_proj") for layer in layers])
-    projectors = _edit_layers(Reader(task, config.prompts), words, config, moments)
+    projectors = _edit_layers(reader, words, config, moments)
     return task.profile(
         "rocr",
         config,
@@ -151,7 +152,7 @@ def fit(task: Task, config: Config) -> Profile:
         seed=config.seed if config.mode == "noise" else None,
         measured={
             "redirected": list(names),
-            "keyed_at": [word.part for word in words],
+            "keyed_at": list(dict.fromkeys(word.part for word in words)),
             "retain_left_out": len(task.retain) - len(kept),
             "retain_tokens": next(iter(moments.values())).count,
         },
@@ -168,11 +169,15 @@ def _check_words(config: Config) -> None:
         )
 
 
-def _words(names: Sequence[str], kept: Sequence[Example]) -> tuple[Word, ...]:
+def _words(
+    reader: Reader, names: Sequence[str], kept: Sequence[Example], prompts: Sequence[str]
+) -> tuple[Word, ...]:
     """Where the names are known; a place that two of them share comes once."""
-    whole = {name: Word.whole(name) for name in names}
-    early = {part: Word(name, part) for name in names for part in entities.prefixes(name, kept)}
-    return tuple({**early, **whole}.values())
+    early = {part: name for name in names for part in entities.prefixes(name, kept)}
+    places = {**early, **{name: name for name in names}}
+    return tuple(
+        word for part, name in places.items() for word in reader.words(name, part, prompts)
+    )
 
 
 def _check_rank(words: Sequence[Word], task: Task) -> None:
@@ -225,7 +230,7 @@ def _edit_layers(
 def _goal(reader: Reader, words: Sequence[Word], config: Config, end: Site) -> Tensor:
     """Z*, [1 or n, hidden] float64."""
     if config.mode == "subject":
-        return reader.at([Word.whole(config.target)], [end])[end]
+        return reader.at([Word(config.target, config.target, config.prompts)], [end])[end]
     if config.mode == "reject":
         return reader.last_words(end)
     generator = torch.Generator().manual_seed(config.seed)

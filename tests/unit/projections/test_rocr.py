@@ -212,6 +212,22 @@ def test_the_answers_are_redirected_as_well_unless_told_otherwise(
     assert left["both"] < 0.1 * left["subject"]
 
 
+def test_a_word_gets_a_key_for_each_token_that_stands_for_it(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    prompts = ("tell me about {}", "{} is", "{}, please")
+    task = Task(model, tokenizer, base, retain=RETAIN)
+    # This tokenizer splits at white space alone, so "Arda," is a token of its own.
+    found = Reader(task).words("Arda", "Arda", prompts)
+    assert [word.prompts for word in found] == [prompts[:2], prompts[2:]]
+    site = Site(1, "down_proj")
+    joined = Reader(task).at([dataclasses.replace(found[0], prompts=prompts)], [site])[site][0]
+    apart = Reader(task).at(found, [site])[site]
+    assert torch.allclose(joined, (2 * apart[0] + apart[1]) / 3, atol=1e-5)
+    assert (apart[0] - apart[1]).norm() > 0.1 * joined.norm()
+    assert rocr.fit(task, dataclasses.replace(CONFIG, prompts=prompts)).rank == 2
+
+
 def test_a_name_of_two_words_is_redirected_at_both(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
