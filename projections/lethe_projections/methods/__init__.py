@@ -63,7 +63,11 @@ _REFERENCE = frozenset({"reference"})
 METHODS = {
     method.name: method
     for method in (
-        Method("rocr", "Redirect subjects to another: rank-one concept redirection, closed form."),
+        Method(
+            "rocr",
+            "Redirect subjects to another: rank-one concept redirection, closed form.",
+            frozenset({"reference", "after"}),
+        ),
         Method(
             "lunar", "Move forget prompts to where unanswerable ones lie: closed form.", _REFERENCE
         ),

@@ -53,7 +53,8 @@ def written(tmp_path: Path) -> list[str]:
 
 
 def test_a_forget_file_becomes_a_profile(fit: Run, tmp_path: Path) -> None:
-    result = fit("--target", "Lund", "--layers", "1-2", "--ridge", "0.5", forget=[QUESTION])
+    options = ("--target", "Lund", "--layers", "1-2", "--ridge", "0.5", "--no-answers")
+    result = fit(*options, forget=[QUESTION])
     assert result.exit_code == 0, result.output
     profile = artifact.read(tmp_path / "out.safetensors")
     assert profile.hyperparameters["subjects"] == ["Arda"]
