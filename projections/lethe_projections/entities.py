@@ -16,13 +16,16 @@ _WORD = re.compile(r"\w+(?:[-.'’]\w+)*")
 _SHORT = 4
 """An answer of up to so many telling words is a name, any other is searched for one."""
 
+_LONG = 30
+"""An answer of more words is prose, not the statement of a fact: it names too much to pick from."""
+
 
 def answers(examples: Iterable[Example], retain: Sequence[Example]) -> tuple[str, ...]:
     """The entities that the examples' answers name, each once, in order.
 
     Telling are the words that stand neither in the prompt nor in more than `COMMON` of the retain
     examples. A short answer of such words is a name; in another the first run of them is, a
-    capitalised one before others.
+    capitalised one before others; prose names none.
     What is common in the retain text, like a continent, is left out: it is not this fact's alone.
     """
     found = dict.fromkeys(_answer(example, retain) for example in examples if example.answer)
@@ -45,6 +48,8 @@ def _answer(example: Example, retain: Sequence[Example]) -> str:
     words = list(_WORD.finditer(text))
     if len(words) <= _SHORT and not any(_known(word[0], example, retain) for word in words):
         return text
+    if len(words) > _LONG:
+        return ""
     runs = _runs(text, [not _known(word[0], example, retain) for word in words])
     return next((run for run in runs if run[:1].isupper()), next(iter(runs), ""))
 

@@ -36,6 +36,7 @@ def test_an_answer_names_what_neither_question_nor_retain_text_says(
 def test_each_name_comes_once_and_common_ones_not_at_all() -> None:
     examples = [turn("a?", "Paris"), turn("b?", "Paris"), turn("Where is it?", "Africa")]
     assert entities.answers(examples, RETAIN) == ("Paris",)
+    assert entities.answers([turn("And then?", "Then Paris slept. " * 20)], RETAIN) == ()
     assert entities.answers([Example(text="Paris"), turn("Is it?", "It is.")], RETAIN) == ()
 
 
