@@ -62,6 +62,7 @@ METHODS = {
     method.name: method
     for method in (
         Method("rocr", "Redirect subjects to another: rank-one concept redirection, closed form."),
+        Method("mrp", "Project out directions of the residual, trained through QR; sequential."),
     )
 }
 
