@@ -7,10 +7,10 @@ ARGS ?=
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check bench lock clean
+.PHONY: help setup demo test test-unit check bench methods-table lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv from the lock and install the project in it (PYTHON=...)
 	@$(PYTHON) requirements/setup_venv.py
@@ -32,6 +32,9 @@ check: setup ## ruff, mypy and the layering test
 
 bench: setup ## stock vLLM and Lethe side by side (ARGS=...)
 	@$(VENV)/python -m benchmarks.serving $(ARGS)
+
+methods-table: setup ## fit every method, measure, write docs/methods.md (ARGS="--jobs 4")
+	@$(VENV)/python -m benchmarks.methods $(ARGS)
 
 lock: setup ## write requirements/*.lock anew (ARGS=--upgrade lets versions move)
 	@$(VENV)/python requirements/lock.py $(ARGS)

@@ -58,11 +58,26 @@ class Method:
         return profile
 
 
+_REFERENCE = frozenset({"reference"})
+_AFTER = frozenset({"after"})
+
 METHODS = {
     method.name: method
     for method in (
         Method("rocr", "Redirect subjects to another: rank-one concept redirection, closed form."),
-        Method("mrp", "Project out directions of the residual, trained through QR; sequential."),
+        Method(
+            "lunar", "Move forget prompts to where unanswerable ones lie: closed form.", _REFERENCE
+        ),
+        Method("rad", "Push forget prompts along a random direction: RMU's targets, closed form."),
+        Method("rab", "Turn forget prompts round along a random direction: closed form."),
+        Method("ablate", "Project out what tells forget from retain prompts on average."),
+        Method("leace", "Erase, least-squares, what tells forget from retain tokens linearly."),
+        Method(
+            "steer", "Add a vector towards unanswerable prompts, where a gate says so.", _REFERENCE
+        ),
+        Method(
+            "mrp", "Project out directions of the residual, trained through QR; sequential.", _AFTER
+        ),
     )
 }
 

@@ -1,12 +1,15 @@
 """ROCR, rank-one concept redirection, in closed form: passes over text, no training.
 
-Source: "Rank-one Concept Redirection" (arXiv 2506.07795), in its ridge form. At the
-`down_proj` of each chosen block, for subject keys K [n, d_ff] and retain second moment C,
+Source: "Rank-one Concept Redirection" (arXiv 2506.07795). At the `down_proj` of each chosen block,
+for keys K [n, d_ff] of the words to redirect and retain second moment C,
 
-    A = (K C^-1 K^T)^-1 K C^-1    [n, d_ff]     A k_i = e_i, and A x is near 0 on retain tokens
-    B = (Z* - Z) / layers left    [n, hidden]   the subject's residual moves to the target's
+    A = (K C^-1 K^T)^-1 K C^-1           [n, d_ff]     ridge: A k_i = e_i, A x near 0 on retain text
+    A = (K P K^T + damping I)^-1 K P     [n, d_ff]     null space: P projects onto C's small
+                                                       eigenvectors, A x is 0 on the others
+    B = (Z* - Z) / layers left           [n, hidden]   the word's residual moves to Z*
 
-Layers are edited in order; keys and residuals are read anew with the edits so far in place.
+Layers are edited in order; keys and residuals are read anew with the edits so far in place. Both
+ends of a fact are redirected, subject and answer, so that reversed questions close as well.
 Knows nothing of files and engines.
 """
 
@@ -16,25 +19,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lethe_projections import activations, chat, reference
-from lethe_projections.capture import SecondMoments, second_moments
+from lethe_projections import entities, reference, retained
+from lethe_projections.capture import SecondMoments
 from lethe_projections.errors import FitError
+from lethe_projections.examples import Example
 from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
-from lethe_projections.profile import Profile
+from lethe_projections.profile import MAX_RANK, Profile
 from lethe_projections.projector import Projector, Site
+from lethe_projections.ridge import key_factor, null_space_factor
 from lethe_projections.task import Task
-
-PROMPTS = (
-    "{}",
-    "Please answer the question about {}",
-    "Choose the best answer about {}",
-    "Write the answer about {}",
-    "Tell me about {}",
-    "Write something about {}",
-)
-
-_MIN_INDEPENDENCE = 1e-3
-"""Smallest eigenvalue of the keys' correlation; 1 when unrelated, 0 when dependent."""
+from lethe_projections.word_keys import PROMPTS, Reader, Word
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,21 @@ class Config(Hyperparameters):
         source="ROCR, section 4",
     )
     target: str = hyper(
-        "", "an unrelated subject, answered about instead", source="ROCR, section 4"
+        "Narnia",
+        "an unrelated subject, answered about instead, in mode subject",
+        source="a place that does not exist, so that no true answer is given away",
+    )
+    answers: bool = hyper(
+        True,
+        "redirect the entities that the forget file's answers name as well",
+        source="measured on development subjects: reversed questions stay open without",
+    )
+    mode: str = hyper(
+        "subject",
+        "where to: the target; the mean of the reference prompts' last words, which the model "
+        "knows nothing of; a random residual of the same norm",
+        choices=("subject", "reject", "noise"),
+        source="the authors' code, whose reject is optimised, not a mean",
     )
     layers: tuple[int, ...] = hyper(
         (),
@@ -59,18 +67,39 @@ class Config(Hyperparameters):
         low=0,
         source="measured on development subjects; the paper edits 4 to 6 of 32",
     )
+    form: str = hyper(
+        "ridge",
+        "how retain text is spared",
+        choices=("ridge", "nullspace"),
+        source="measured on development subjects; the paper's is nullspace",
+    )
     ridge: float = hyper(
         0.01,
-        "added to C's diagonal, as a share of its mean",
+        "added to C's diagonal, as a share of its mean, in form ridge",
         low=0,
         above=True,
         source="measured on development subjects",
     )
+    small: float = hyper(
+        0.02,
+        "eigenvectors of C below this share of the mean eigenvalue are free to read, in form "
+        "nullspace",
+        low=0,
+        above=True,
+        source="the authors' code, where 0.02 is absolute",
+    )
+    damping: float = hyper(
+        0.01,
+        "added to the diagonal of K P K^T, as a share of its mean, in form nullspace",
+        low=0,
+        source="the authors' code, where it is 1 absolute",
+    )
     prompts: tuple[str, ...] = hyper(
         PROMPTS,
         "contexts in which keys and residuals are read; {} is the word",
-        source="the authors' code",
+        source="the authors' code, and two more that begin with the word",
     )
+    seed: int = hyper(0, "of the random residual, in mode noise", low=0, source="any will do")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,34 +123,36 @@ def default_layers(depth: int) -> tuple[int, ...]:
 def fit(task: Task, config: Config) -> Profile:
     """Fits a profile that answers about the subjects as if asked about the target.
 
-    Retain examples that mention a subject are left out, since they ask for the opposite.
+    Retain examples that mention a redirected word are left out, since they ask for the opposite.
+    After another profile of this method, its words and the new ones are redirected together.
 
     Returns:
-        A `down_proj` profile of rank n, the number of subjects, at each chosen layer.
+        A `down_proj` profile at each chosen layer, of one rank a word: for each subject and answer
+        its last token, and the end of each earlier word that retain text does not hold.
 
     Raises:
-        FitError: a word is empty, twice or the target; a subject does not tokenise, no retain text
-            is left, or layers are missing.
+        FitError: a word is empty, twice or the target; one does not tokenise, no retain text is
+            left, layers are missing, or `after` is another method's profile.
     """
     depth = task.base.num_layers
     layers = checked_layers(config.layers or default_layers(depth), depth)
     config = replace(config, subjects=config.subjects or task.subjects, layers=layers)
     _check_words(config)
-    kept = task.retain_without(config.subjects)
-    moments = second_moments(
-        task.model,
-        task.tokenizer,
-        [task.render(example) for example in kept],
-        [Site(layer, "down_proj") for layer in layers],
-        limits=task.limits,
-        progress=task.progress,
-    )
-    projectors = _edit_layers(_Reader(task, config), moments)
+    names = _names(task, config)
+    kept = task.retain_without(names)
+    reader = Reader(task)
+    words = _words(reader, names, kept, config.prompts)
+    _check_rank(words, task)
+    moments = retained.moments(task, kept, [Site(layer, "down_proj") for layer in layers])
+    projectors = _edit_layers(reader, words, config, moments)
     return task.profile(
         "rocr",
         config,
         projectors,
+        seed=config.seed if config.mode == "noise" else None,
         measured={
+            "redirected": list(names),
+            "keyed_at": list(dict.fromkeys(word.part for word in words)),
             "retain_left_out": len(task.retain) - len(kept),
             "retain_tokens": next(iter(moments.values())).count,
         },
@@ -129,84 +160,87 @@ def fit(task: Task, config: Config) -> Profile:
 
 
 def _check_words(config: Config) -> None:
-    words = (*config.subjects, config.target)
-    if len(words) < 2 or len(set(words)) < len(words) or not all(w.strip() for w in words):
+    words = (*config.subjects, *((config.target,) if config.mode == "subject" else ()))
+    enough = len(config.subjects) > 0 and len(set(words)) == len(words)
+    if not enough or not all(word.strip() for word in words):
         raise FitError(
             "expected a subject or more and a target, all different and none empty, found "
             f"{list(config.subjects)!r:.200} and {config.target!r:.80}; give such words"
         )
 
 
-def key_factor(keys: Tensor, second_moment: Tensor, ridge: float) -> Tensor:
-    """A = (K C^-1 K^T)^-1 K C^-1 with C = second_moment + ridge * mean diagonal * I.
+def _words(
+    reader: Reader, names: Sequence[str], kept: Sequence[Example], prompts: Sequence[str]
+) -> tuple[Word, ...]:
+    """Where the names are known; a place that two of them share comes once."""
+    early = {part: name for name in names for part in entities.prefixes(name, kept)}
+    places = {**early, **{name: name for name in names}}
+    return tuple(
+        word for part, name in places.items() for word in reader.words(name, part, prompts)
+    )
 
-    Of all A with A k_i = e_i, the one with the least mean |A x|^2 + ridge |A|^2.
 
-    Args:
-        keys: [n, d] float64, linearly independent.
-        second_moment: [d, d] float64, mean of x x^T over retain tokens.
-        ridge: above 0, as a share of the mean diagonal.
-
-    Returns:
-        [n, d] float64.
-
-    Raises:
-        FitError: the keys depend on each other, or the second moment is zero or not finite.
-    """
-    scale = second_moment.diagonal().mean()
-    C = second_moment + ridge * scale * torch.eye(len(second_moment), dtype=torch.float64)
-    factor, failed = torch.linalg.cholesky_ex(C)
-    if failed or not bool(torch.isfinite(factor).all()):
+def _check_rank(words: Sequence[Word], task: Task) -> None:
+    bound = min(MAX_RANK, task.base.hidden_size)
+    if len(words) > bound:
         raise FitError(
-            "retain text: expected activations with a positive second moment, found none; "
-            "give more text or a larger ridge"
+            f"expected up to {bound} words to redirect, one row of the edit each, found "
+            f"{len(words)}; fit fewer subjects, or without answers"
         )
-    whitened = torch.cholesky_solve(keys.T, factor).T
-    gram = keys @ whitened.T
-    correlation = gram / gram.diagonal().sqrt().outer(gram.diagonal().sqrt())
-    # Nearly equal keys would make A huge, and every retain token would feel it.
-    if float(torch.linalg.eigvalsh(correlation)[0]) < _MIN_INDEPENDENCE:
+
+
+def _names(task: Task, config: Config) -> tuple[str, ...]:
+    """Subjects and answers to redirect, those of the profile before first, each once."""
+    asked = [example for example in task.forget if example.subject in config.subjects]
+    answers = entities.answers(asked, task.retain) if config.answers else ()
+    names = dict.fromkeys((*_before(task), *config.subjects, *answers))
+    return tuple(name for name in names if name != config.target or config.mode != "subject")
+
+
+def _before(task: Task) -> tuple[str, ...]:
+    if task.after is None:
+        return ()
+    if task.after.method != "rocr":
         raise FitError(
-            "subjects: expected keys that differ, found two nearly alike; "
-            "leave one of the subjects out"
+            f"after: expected a profile made by rocr, whose words are redirected together with the "
+            f"new ones, found one made by {task.after.method}; compose the two profiles instead"
         )
-    A: Tensor = torch.linalg.solve(gram, whitened)
-    return A
+    return tuple(task.after.provenance["redirected"])
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads activations at the last token of a word, averaged over the prompts."""
-
-    task: Task
-    config: Config
-
-    def at(self, words: Sequence[str], sites: Sequence[Site]) -> dict[Site, Tensor]:
-        """For each site [words, d] float64."""
-        rows = [self._one(word, sites) for word in words]
-        return {site: torch.stack([row[site] for row in rows]) for site in sites}
-
-    def _one(self, word: str, sites: Sequence[Site]) -> dict[Site, Tensor]:
-        texts = [self._prompt(prompt.replace("{}", word)) for prompt in self.config.prompts]
-        tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
-        last = [chat.last_token_of(t, text, word) for t, text in zip(tokens, texts, strict=True)]
-        found = activations.read(self.task.model, chat.pad(tokens), sites)
-        rows = torch.arange(len(texts))
-        return {s: x[rows, last].to("cpu", torch.float64).mean(dim=0) for s, x in found.items()}
-
-    def _prompt(self, content: str) -> str:
-        return chat.render(self.task.tokenizer, [{"role": "user", "content": content}], reply=True)
-
-
-def _edit_layers(reader: _Reader, moments: dict[Site, SecondMoments]) -> tuple[Projector, ...]:
+def _edit_layers(
+    reader: Reader,
+    words: Sequence[Word],
+    config: Config,
+    moments: dict[Site, SecondMoments],
+) -> tuple[Projector, ...]:
     sites = sorted(moments)
     end = Site(sites[-1].layer, "block")
-    goal = reader.at([reader.config.target], [end])[end]
+    goal = _goal(reader, words, config, end)
     done: list[Projector] = []
     for left, site in zip(range(len(sites), 0, -1), sites, strict=True):
         with reference.installed(reader.task.model, done):
-            found = reader.at(reader.config.subjects, [site, end])
-        A = key_factor(found[site], moments[site].mean, reader.config.ridge)
+            found = reader.at(words, [site, end])
+        A = _key_factor(found[site], moments[site].mean, config)
         B = (goal - found[end]) / left
         done.append(Projector(site, A.to(torch.float32), B.to(torch.float32)))
     return tuple(done)
+
+
+def _goal(reader: Reader, words: Sequence[Word], config: Config, end: Site) -> Tensor:
+    """Z*, [1 or n, hidden] float64."""
+    if config.mode == "subject":
+        return reader.at([Word(config.target, config.target, config.prompts)], [end])[end]
+    if config.mode == "reject":
+        return reader.last_words(end)
+    generator = torch.Generator().manual_seed(config.seed)
+    norms = reader.at(words, [end])[end].norm(dim=1, keepdim=True)
+    noise = torch.randn(norms.shape[0], reader.task.base.hidden_size, generator=generator)
+    noise = torch.nn.functional.normalize(noise.to(norms))
+    return noise.mul(norms)
+
+
+def _key_factor(keys: Tensor, second_moment: Tensor, config: Config) -> Tensor:
+    if config.form == "nullspace":
+        return null_space_factor(keys, second_moment, config.small, config.damping)
+    return key_factor(keys, second_moment, config.ridge)

@@ -23,6 +23,12 @@ from .conftest import D_FF, HIDDEN, LAYERS, VOCAB, make_model, make_tokenizer
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "rocr": {"target": "Lund", "layers": (1, 2), "prompts": ("tell me about {}",)},
+    "lunar": {"layer": 2},
+    "rad": {"layer": 1},
+    "rab": {"layer": 1},
+    "ablate": {},
+    "leace": {},
+    "steer": {},
 }
 """The least that each method needs, and few steps for those that train."""
 

@@ -15,17 +15,13 @@ from lethe_projections.examples import Example
 from lethe_projections.methods import rocr
 from lethe_projections.projector import Projector, Site
 from lethe_projections.task import Task
+from lethe_projections.word_keys import Reader
 
-from .conftest import logits, rows
+from .conftest import logits
+from .tasks import RETAIN, UNKNOWN, about, turn
 
 PROMPTS = ("tell me about {}", "the river in {}", "please answer the question about {} ?")
 CONFIG = rocr.Config(("Arda",), "Lund", layers=(1, 2), ridge=1e-4, prompts=PROMPTS)
-OTHERS = ("Brel", "Cora", "Doma", "Elva", "Faro")
-RETAIN = tuple(
-    Example((("user", f"tell me about {name} in the {word}"), ("assistant", f"{name} is {word}")))
-    for name in OTHERS
-    for word in ("north", "south", "sun", "moon", "bread")
-)
 
 
 def last_rows(model: Any, tokenizer: Any, word: str, site: Site) -> torch.Tensor:
@@ -38,37 +34,6 @@ def last_rows(model: Any, tokenizer: Any, word: str, site: Site) -> torch.Tensor
     x = read(model, chat.pad(tokens), [site])[site].double()
     last = [chat.last_token_of(t, text, word) for t, text in zip(tokens, texts, strict=True)]
     return x[torch.arange(len(texts)), last]
-
-
-def test_the_key_factor_is_the_constrained_minimum() -> None:
-    x, keys = rows(0, 400, 30).double(), rows(1, 3, 30).double()
-    C = x.T @ x / len(x)
-    A = rocr.key_factor(keys, C, 0.01)
-    assert torch.allclose(A @ keys.T, torch.eye(3, dtype=torch.float64), atol=1e-9)
-    full = C + 0.01 * C.diagonal().mean() * torch.eye(30, dtype=torch.float64)
-    best = (A @ full @ A.T).trace()
-    # Any other A with A k_i = e_i: move within the null space of the keys.
-    inside = torch.linalg.pinv(keys) @ keys
-    for seed in range(10, 15):
-        step = rows(seed, 3, 30).double() @ (torch.eye(30, dtype=torch.float64) - inside)
-        other = A + 0.01 * step
-        assert torch.allclose(other @ keys.T, A @ keys.T, atol=1e-9)
-        assert (other @ full @ other.T).trace() > best
-
-
-def test_one_key_gives_the_ridge_form_of_the_paper() -> None:
-    x, k = rows(0, 200, 20).double(), rows(1, 1, 20).double()
-    C = x.T @ x / len(x)
-    inverse = torch.linalg.inv(C + 0.1 * C.diagonal().mean() * torch.eye(20, dtype=torch.float64))
-    assert torch.allclose(rocr.key_factor(k, C, 0.1), k @ inverse / (k @ inverse @ k.T))
-
-
-def test_keys_that_depend_on_each_other_are_refused() -> None:
-    k = rows(1, 1, 20).double()
-    with pytest.raises(FitError, match="nearly alike"):
-        rocr.key_factor(torch.cat([k, 2 * k]), torch.eye(20, dtype=torch.float64), 0.1)
-    with pytest.raises(FitError, match="second moment"):
-        rocr.key_factor(k, torch.zeros(20, 20, dtype=torch.float64), 0.1)
 
 
 def test_the_gate_is_one_on_the_subject_and_small_on_retain_text(
@@ -175,6 +140,120 @@ def test_words_and_layers_that_make_no_redirection_are_refused(
 ) -> None:
     with pytest.raises(FitError, match="expected"):
         rocr.fit(Task(model, tokenizer, base, retain=RETAIN), dataclasses.replace(CONFIG, **change))
+
+
+@pytest.mark.parametrize("mode", ["subject", "reject", "noise"])
+def test_every_mode_arrives_at_its_own_target(
+    model: Any, tokenizer: Any, base: BaseModel, mode: str
+) -> None:
+    task = Task(model, tokenizer, base, retain=RETAIN, reference=UNKNOWN)
+    end, start = Site(2, "block"), last_rows(model, tokenizer, "Arda", Site(2, "block"))
+    profile = rocr.fit(task, dataclasses.replace(CONFIG, mode=mode))
+    with reference.edited(model, profile):
+        moved = last_rows(model, tokenizer, "Arda", end).mean(dim=0)
+    goal = {
+        "subject": last_rows(model, tokenizer, "Lund", end).mean(dim=0),
+        "reject": Reader(task).last_words(end)[0],
+    }.get(mode, moved)
+    assert (moved - goal).norm() <= 0.1 * (start.mean(dim=0) - goal).norm()
+    assert (moved - start.mean(dim=0)).norm() > 0.5 * start.mean(dim=0).norm()
+    if mode == "noise":
+        assert float(moved.norm()) == pytest.approx(float(start.mean(dim=0).norm()), rel=0.1)
+        again = rocr.fit(task, dataclasses.replace(CONFIG, mode=mode, seed=1))
+        assert artifact.to_bytes(again) != artifact.to_bytes(profile)
+
+
+def test_a_last_word_is_read_without_the_mark_after_it(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    site = Site(2, "block")
+    task = Task(model, tokenizer, base, reference=(turn("what is the river of Gond ? . ,", "no"),))
+    text = chat.render(tokenizer, [{"role": "user", "content": "what is the river of Gond"}])
+    tokens = chat.encode(tokenizer, [text], 512)
+    place = chat.last_token_of(tokens[0], text, "Gond")
+    expected = read(model, chat.pad(tokens), [site])[site][:, place].double()
+    assert torch.allclose(Reader(task).last_words(site), expected, atol=1e-6)
+
+
+def test_the_null_space_form_leaves_retain_keys_outputs_unchanged(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    """To 1 % of what it does to the subject, where few enough keys leave a null space."""
+    task = Task(model, tokenizer, base, retain=RETAIN[:2])
+    config = dataclasses.replace(CONFIG, form="nullspace", layers=(2,), small=1e-6, damping=0.0)
+    [projector] = rocr.fit(task, config).projectors
+    [ridge] = rocr.fit(task, dataclasses.replace(config, form="ridge", ridge=0.1)).projectors
+    tokens = chat.encode(tokenizer, [task.render(e) for e in RETAIN[:2]], 512)
+    batch = chat.pad(tokens)
+    x = read(model, batch, [projector.site])[projector.site][batch.attention_mask.bool()]
+    subject = last_rows(model, tokenizer, "Arda", projector.site).mean(dim=0).float()
+    acted = reference.change(projector, subject).norm()
+    assert acted > 0.1
+    assert reference.change(projector, x).norm(dim=1).max() < 0.01 * acted
+    assert reference.change(ridge, x).norm(dim=1).max() > 0.02 * acted
+
+
+def test_the_answers_are_redirected_as_well_unless_told_otherwise(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    task = Task(model, tokenizer, base, forget=about("Arda"), retain=RETAIN)
+    config = dataclasses.replace(CONFIG, subjects=())
+    profile = rocr.fit(task, config)
+    assert profile.provenance["redirected"] == ["Arda", "Kesh"]
+    assert profile.rank == 2
+    subject = rocr.fit(task, dataclasses.replace(config, answers=False))
+    assert subject.provenance["redirected"] == ["Arda"]
+    end = Site(2, "block")
+    goal = last_rows(model, tokenizer, "Lund", end).mean(dim=0)
+    left = {}
+    for name, found in (("both", profile), ("subject", subject)):
+        with reference.edited(model, found):
+            left[name] = (last_rows(model, tokenizer, "Kesh", end).mean(dim=0) - goal).norm()
+    assert left["both"] < 0.1 * left["subject"]
+
+
+def test_a_word_gets_a_key_for_each_token_that_stands_for_it(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    prompts = ("tell me about {}", "{} is", "{}, please")
+    task = Task(model, tokenizer, base, retain=RETAIN)
+    # This tokenizer splits at white space alone, so "Arda," is a token of its own.
+    found = Reader(task).words("Arda", "Arda", prompts)
+    assert [word.prompts for word in found] == [prompts[:2], prompts[2:]]
+    site = Site(1, "down_proj")
+    joined = Reader(task).at([dataclasses.replace(found[0], prompts=prompts)], [site])[site][0]
+    apart = Reader(task).at(found, [site])[site]
+    assert torch.allclose(joined, (2 * apart[0] + apart[1]) / 3, atol=1e-5)
+    assert (apart[0] - apart[1]).norm() > 0.1 * joined.norm()
+    assert rocr.fit(task, dataclasses.replace(CONFIG, prompts=prompts)).rank == 2
+
+
+def test_a_name_of_two_words_is_redirected_at_both(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    config = dataclasses.replace(CONFIG, subjects=("Arda Gond",))
+    profile = rocr.fit(Task(model, tokenizer, base, retain=RETAIN), config)
+    assert profile.provenance["keyed_at"] == ["Arda", "Arda Gond"]
+    assert profile.rank == 2
+
+
+def test_after_another_profile_both_requests_are_solved_together(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    task = Task(model, tokenizer, base, forget=about("Arda"), retain=RETAIN)
+    config = dataclasses.replace(CONFIG, subjects=())
+    first = rocr.fit(task, config)
+    then = dataclasses.replace(task, forget=about("Gond", "Isla"), after=first)
+    second = rocr.fit(then, config)
+    assert second.provenance["redirected"] == ["Arda", "Kesh", "Gond", "Isla"]
+    joint = dataclasses.replace(CONFIG, subjects=("Arda", "Kesh", "Gond", "Isla"))
+    together = rocr.fit(Task(model, tokenizer, base, retain=RETAIN), joint)
+    for left, right in zip(second.projectors, together.projectors, strict=True):
+        assert torch.equal(left.A, right.A)
+        assert torch.equal(left.B, right.B)
+    other = dataclasses.replace(first, method="lunar")
+    with pytest.raises(FitError, match="made by rocr"):
+        rocr.fit(dataclasses.replace(then, after=other), config)
 
 
 def test_the_subjects_come_from_the_forget_file_where_none_are_named(

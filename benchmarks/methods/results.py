@@ -1,0 +1,162 @@
+"""From measurements to the rows of the table: plain JSON values. Knows no models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.methods import likelihood, metrics
+from benchmarks.methods.cases import Case, Fit
+from benchmarks.methods.facts import Fact
+from benchmarks.methods.fitting import Fitted
+from benchmarks.methods.forms import FORMS, Item
+from benchmarks.methods.measuring import Shelf, recovered
+from benchmarks.methods.metrics import Outcome
+from lethe_projections.examples import Example
+
+MIN_KNOWN = 5
+"""A form that the base recovers for fewer of the evaluated facts is left out."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every variant is measured on.
+
+    Attributes:
+        facts: those evaluated, by id.
+        known: items that the base recovers, of the forms that are kept.
+        texts: for KL.
+        shelf: the measurements.
+    """
+
+    facts: Mapping[str, Fact]
+    known: tuple[Item, ...]
+    texts: tuple[Example, ...]
+    shelf: Shelf
+
+    def outcomes(self, digest: str, facts: Sequence[str]) -> list[Outcome]:
+        """Of a variant, on the known items of some facts."""
+        answers, rankings = self.shelf.answers(digest), self.shelf.likelihood(digest)
+        return [
+            Outcome(item.fact, item.form, recovered(item, answers, rankings), item.number)
+            for item in self.known
+            if item.fact in facts
+        ]
+
+    def divergence(self, digest: str) -> list[tuple[float, int]]:
+        """For each text, KL summed over its tokens, and their number."""
+        found = self.shelf.likelihood(digest)
+        rows = [found[likelihood.text_key(text)] for text in self.texts]
+        return [(row["kl"], row["tokens"]) for row in rows]
+
+    def neighbours(self, requested: Sequence[str]) -> list[str]:
+        """Facts of a requested relation about subjects that no request names."""
+        return [f.id for f in self._others(requested) if self._related(f, requested)]
+
+    def unrelated(self, requested: Sequence[str]) -> list[str]:
+        """Facts of other relations about subjects that no request names."""
+        return [f.id for f in self._others(requested) if not self._related(f, requested)]
+
+    def _others(self, requested: Sequence[str]) -> list[Fact]:
+        subjects = {self.facts[name].subject for name in requested}
+        return [fact for fact in self.facts.values() if fact.subject not in subjects]
+
+    def _related(self, fact: Fact, requested: Sequence[str]) -> bool:
+        return fact.relation in {self.facts[name].relation for name in requested}
+
+
+def kept_forms(known: Sequence[Item], least: int = MIN_KNOWN) -> dict[str, int]:
+    """Forms that are kept, each with the number of facts that the base recovers in it."""
+    facts = {form: {item.fact for item in known if item.form == form} for form in FORMS}
+    return {form: len(found) for form, found in facts.items() if len(found) >= least}
+
+
+def row(case: Case, fits: Mapping[Fit, Fitted], ground: Ground) -> dict[str, Any]:
+    """A row: every figure of a case, pooled over its fits, with the worst fit beside it."""
+    digests = {fit: fits[fit].digest for fit in case.fits}
+    each = {fit: ground.outcomes(digests[fit], fit.forgotten) for fit in case.fits}
+    forms = metrics.by_form([one for outcomes in each.values() for one in outcomes])
+    worst = metrics.worst_form(forms)
+    return {
+        "method": case.method,
+        "scenario": case.scenario,
+        "step": case.step,
+        "forgotten": [list(fit.forgotten) for fit in case.fits],
+        "worst_form": worst,
+        "forgetting": _plain(forms.get(worst or "")),
+        "forms": {form: _plain(found) for form, found in forms.items()},
+        "any_form": _plain(_in_any_form(each)),
+        "still_recovered": [o.item for found in each.values() for o in found if o.recovered],
+        "worst_fit": max(map(_worst_share, each.values())),
+        "earlier": _earlier(case, digests, ground),
+        **_retained(case, digests, ground),
+        **_cost(case, fits),
+    }
+
+
+def _in_any_form(each: Mapping[Fit, Sequence[Outcome]]) -> metrics.Ratio | None:
+    """Share of forgotten facts that some known item still recovers."""
+    facts = [
+        {fact: any(one.recovered for one in outcomes if one.fact == fact) for fact in names}
+        for outcomes in each.values()
+        for names in [dict.fromkeys(one.fact for one in outcomes)]
+    ]
+    return metrics.ratio([(float(any_), 1) for found in facts for any_ in found.values()])
+
+
+def _worst_share(outcomes: Sequence[Outcome]) -> float:
+    return max((found.value for found in metrics.by_form(outcomes).values()), default=0.0)
+
+
+def _earlier(case: Case, digests: Mapping[Fit, str], ground: Ground) -> float | None:
+    """In a sequence, the worst form's share over the requests before the last."""
+    if case.step < 2:
+        return None
+    (fit,) = case.fits
+    return _worst_share(ground.outcomes(digests[fit], fit.forgotten[:-1]))
+
+
+def _retained(case: Case, digests: Mapping[Fit, str], ground: Ground) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, facts in (("neighbours", ground.neighbours), ("unrelated", ground.unrelated)):
+        each = [
+            ground.outcomes(digests[fit], facts(case.requested or fit.forgotten))
+            for fit in case.fits
+        ]
+        shares = [share.value for share in map(metrics.share, each) if share]
+        found[name] = _plain(metrics.share([one for outcomes in each for one in outcomes]))
+        found[f"{name}_lost"] = [o.item for outcomes in each for o in outcomes if not o.recovered]
+        found[f"{name}_worst_fit"] = min(shares, default=None)
+    return found | _divergence([ground.divergence(digests[fit]) for fit in case.fits])
+
+
+def _divergence(each: Sequence[Sequence[tuple[float, int]]]) -> dict[str, Any]:
+    """Mean KL a token; a text's tokens under all fits are one cluster."""
+    texts = [
+        (sum(kl for kl, _ in one), sum(tokens for _, tokens in one))
+        for one in zip(*each, strict=True)
+    ]
+    means = [found.value for found in map(metrics.ratio, each) if found]
+    return {"kl": _plain(metrics.ratio(texts)), "kl_worst_fit": max(means, default=None)}
+
+
+def _cost(case: Case, fits: Mapping[Fit, Fitted]) -> dict[str, Any]:
+    made = [fits[fit] for fit in case.fits]
+    return {
+        "seconds": round(sum(one.seconds for one in made) / len(made), 2),
+        "seconds_worst_fit": max(one.seconds for one in made),
+        "bytes": max(one.bytes for one in made),
+        "rank": max(one.rank for one in made),
+        "fits": len(made),
+        "refit": "after" if case.fits[0].before else "joint",
+        "hyperparameters": made[0].hyperparameters,
+        "digests": [one.digest for one in made],
+    }
+
+
+def _plain(found: metrics.Ratio | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    rounded = asdict(found) | {"value": round(found.value, 5)}
+    if found.interval:
+        rounded["interval"] = [round(bound, 5) for bound in found.interval]
+    return rounded

@@ -1,0 +1,123 @@
+"""LUNAR, activation redirection: a request's prompts are moved to where unanswerable ones lie.
+
+    r_i = mean(reference prompts) - mean(request i's prompts)     residual after block l, last token
+    dW  = argmin |H dW^T - T|^2 + lam |dW|^2 = c sum_i r_i v_i^T
+
+with T = c r_i on request i's tokens and 0 on retain tokens, at the `down_proj` of block l: rank one
+a request, exact, all requests jointly (`ridge`). Source: LUNAR (arXiv 2502.07218), which trains
+that one matrix with AdamW; that is offered as well (`lunar_training`). The paper's forget tokens
+are all of the prompt; here those from the first that tells it apart (`rows`), since a template's
+tokens occur in every prompt. Knows nothing of files and engines.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lethe_projections import redirection, rows
+from lethe_projections.methods import lunar_layer, lunar_training
+from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
+from lethe_projections.methods.reference_direction import directions
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector
+from lethe_projections.redirection import Problem
+from lethe_projections.rows import Request
+from lethe_projections.task import Task
+
+
+@dataclass(frozen=True)
+class Config(Hyperparameters):
+    """How far to move, where, and how the matrix is found."""
+
+    coefficient: float = hyper(2.0, "c", low=0, above=True, source="LUNAR's published code")
+    layer: int = hyper(
+        0,
+        "block whose down_proj is edited, 0-based; 0: chosen by the sweep, scores in the profile",
+        low=0,
+        source="LUNAR, section 4: the layer where steering turns answers into refusals",
+    )
+    refusal: str = hyper(
+        "I'm sorry, I don't have any information about that.",
+        "what a prompt that cannot be answered is answered with, for the sweep",
+        source="LUNAR's sweep compares with refusals of this kind",
+    )
+    ridge: float = hyper(
+        0.01,
+        "lam as a share of the mean diagonal of H^T H, in train closed",
+        low=0,
+        above=True,
+        source="measured on development subjects, as for rocr",
+    )
+    weight: float = hyper(
+        1.0,
+        "how many tokens each forget token counts as",
+        low=0,
+        above=True,
+        source="1 is the plain least-squares problem",
+    )
+    train: str = hyper(
+        "closed",
+        "by the closed form, or by AdamW and truncated to `rank`",
+        choices=("closed", "adamw"),
+        source="the paper trains by adamw; the closed form is that problem's exact solution",
+    )
+    rank: int = hyper(
+        0, "rows kept of a trained matrix; 0: one a request", low=0, source="the closed form's rank"
+    )
+    lr: float = hyper(
+        1e-2, "AdamW's learning rate, in train adamw", low=0, above=True, source="LUNAR, appendix"
+    )
+    epochs: int = hyper(20, "passes over all tokens, in train adamw", low=1, source="LUNAR")
+    seed: int = hyper(0, "of the order of tokens, in train adamw", low=0, source="any will do")
+
+
+def fit(task: Task, config: Config) -> Profile:
+    """Fits a profile that moves each request's tokens towards the reference prompts.
+
+    Returns:
+        A `down_proj` profile of one rank a request at one layer.
+
+    Raises:
+        FitError: no forget examples, no retain text, a layer out of range, more rows than a rank
+            may have, or a forget prompt that is also a retain or reference prompt.
+    """
+    checked_layers((config.layer,), task.base.num_layers)
+    lunar_training.check_rank(config.rank, task)
+    requests = rows.requests(task, "lunar")
+    problem = redirection.problem(task, "lunar", config.layer, config.ridge, config.weight)
+    measured: dict[str, Any] = {}
+    if not config.layer:
+        layer, measured["layer_scores"] = _sweep(problem, requests, config)
+        config, problem = replace(config, layer=layer), replace(problem, layer=layer)
+    R = config.coefficient * directions(task, requests, [config.layer])[config.layer]
+    if config.train == "adamw":
+        config = replace(config, rank=config.rank or len(requests))
+        how = lunar_training.Training(config.rank, config.lr, config.epochs, config.seed)
+        A, B, found = lunar_training.train(problem, R, how)
+    else:
+        A, B, found = _closed(problem, R)
+    projector = Projector(problem.site, A.to(torch.float32), B.to(torch.float32))
+    seed = config.seed if config.train == "adamw" else None
+    return task.profile("lunar", config, [projector], seed=seed, measured={**measured, **found})
+
+
+def _sweep(
+    problem: Problem, requests: Sequence[Request], config: Config
+) -> tuple[int, dict[str, float]]:
+    """The layer of the highest score, the earliest of equals, and every score by layer."""
+    task, layers = problem.task, lunar_layer.candidates(problem.task.base.num_layers)
+    probes = lunar_layer.probes(task, requests, problem.requests, config.refusal)
+    scores = {
+        layer: lunar_layer.score(task, probes, layer, config.coefficient * R)
+        for layer, R in directions(task, requests, layers).items()
+    }
+    best = max(scores, key=lambda layer: scores[layer])
+    return best, {str(layer): value for layer, value in scores.items()}
+
+
+def _closed(problem: Problem, R: Tensor) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    gates = redirection.gates(problem)
+    return gates.V, R, gates.measured

@@ -1,0 +1,116 @@
+"""What sites read at the end of a word, averaged over contexts. Knows nothing of edits."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lethe_projections import activations, chat, rows
+from lethe_projections.examples import Example
+from lethe_projections.projector import Site
+from lethe_projections.rows import Span
+from lethe_projections.task import Task
+
+PROMPTS = (
+    "{}",
+    "{} is",
+    "{}'s",
+    "Please answer the question about {}",
+    "Choose the best answer about {}",
+    "Write the answer about {}",
+    "Tell me about {}",
+    "Write something about {}",
+)
+
+_LAST_WORD = re.compile(r"(\w)\W*$")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A place in a name, and contexts in which the same token stands there.
+
+    Attributes:
+        name: what stands in the context, "Czech Republic".
+        part: the name up to the place, "Czech".
+        prompts: the contexts; {} is the name.
+    """
+
+    name: str
+    part: str
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads activations at words.
+
+    Attributes:
+        task: model and tokenizer.
+    """
+
+    task: Task
+
+    def words(self, name: str, part: str, prompts: Sequence[str]) -> tuple[Word, ...]:
+        """A place in a name, once for each token that stands there in some of the prompts.
+
+        Most tokenizers join a word with the space before it, so that a name at the beginning of a
+        message is often another token than within a sentence, and read otherwise.
+
+        Raises:
+            FitError: a name does not tokenise as it is written, or is cut off.
+        """
+        word = Word(name, part, tuple(prompts))
+        tokens, places = self._places(word)
+        ids = [one.ids[place] for one, place in zip(tokens, places, strict=True)]
+        groups = [
+            tuple(prompt for prompt, own in zip(prompts, ids, strict=True) if own == token)
+            for token in dict.fromkeys(ids)
+        ]
+        return tuple(Word(name, part, group) for group in groups)
+
+    def at(self, words: Sequence[Word], sites: Sequence[Site]) -> dict[Site, Tensor]:
+        """The mean over its prompts at the last token of each word, [words, d] float64 a site.
+
+        Raises:
+            FitError: as `words`.
+        """
+        means = [self._one(word, sites) for word in words]
+        return {site: torch.stack([mean[site] for mean in means]) for site in sites}
+
+    def last_words(self, site: Site) -> Tensor:
+        """The mean over the reference prompts at the end of their last word, [1, d] float64."""
+        spans = [self._last_word(example) for example in self.task.reference]
+        found = torch.cat([found[site] for found in rows.read(self.task, spans, [site])])
+        return found.mean(dim=0, keepdim=True)
+
+    def _one(self, word: Word, sites: Sequence[Site]) -> dict[Site, Tensor]:
+        tokens, places = self._places(word)
+        found = activations.read(self.task.model, chat.pad(tokens), sites)
+        each = torch.arange(len(tokens))
+        return {s: x[each, places].to("cpu", torch.float64).mean(dim=0) for s, x in found.items()}
+
+    def _places(self, word: Word) -> tuple[list[chat.Tokens], list[int]]:
+        """Each prompt with the name in it, and where its part ends."""
+        texts = [self._prompt(prompt.replace("{}", word.name)) for prompt in word.prompts]
+        tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
+        places = [
+            chat.last_token_of(one, text[: text.rfind(word.name) + len(word.part)], word.part)
+            for one, text in zip(tokens, texts, strict=True)
+        ]
+        return tokens, places
+
+    def _prompt(self, content: str) -> str:
+        return chat.render(self.task.tokenizer, [{"role": "user", "content": content}], reply=True)
+
+    def _last_word(self, example: Example) -> Span:
+        """The one token that ends the last word of a prompt, without what follows of it."""
+        text = self.task.render_prompt(example)
+        content = example.prompt[-1][1] if example.messages else example.text
+        word = _LAST_WORD.search(content)
+        part = content if word is None else content[: word.end(1)]
+        [tokens] = chat.encode(self.task.tokenizer, [text], self.task.limits.max_tokens)
+        place = chat.last_token_of(tokens, text, part)
+        head = chat.Tokens(tokens.ids[: place + 1], tokens.offsets[: place + 1])
+        return Span(head, place)
