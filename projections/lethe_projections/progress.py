@@ -35,6 +35,7 @@ class Progress:
         what: str,
         shown: bool,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "texts",
     ) -> None:
         """Starts the clock.
 
@@ -43,10 +44,11 @@ class Progress:
             what: one or more words, such as "reading retain text".
             shown: whether to show anything.
             clock: seconds.
+            unit: what is counted.
         """
         self.done = 0
         self.total = len(texts) if isinstance(texts, Sized) else None
-        self._what, self._shown, self._clock = what, shown, clock
+        self._what, self._shown, self._unit, self._clock = what, shown, unit, clock
         self._start = self._last = clock()
         self._expected_texts = self._expected = self._read = self._skipped = 0
         self._show: Callable[[], None] = self._line
@@ -94,7 +96,7 @@ class Progress:
         of = "" if self.total is None else f" of {self.total}"
         left = self.seconds_left
         estimate = "" if left is None else f", about {left:.0f} s left"
-        return f"{self._what}: {self.done}{of} texts{estimate}"
+        return f"{self._what}: {self.done}{of} {self._unit}{estimate}"
 
     @property
     def _worked(self) -> int:

@@ -59,6 +59,7 @@ class Method:
 
 
 _REFERENCE = frozenset({"reference"})
+_AFTER = frozenset({"after"})
 
 METHODS = {
     method.name: method
@@ -77,6 +78,9 @@ METHODS = {
         Method("leace", "Erase, least-squares, what tells forget from retain tokens linearly."),
         Method(
             "steer", "Add a vector towards unanswerable prompts, where a gate says so.", _REFERENCE
+        ),
+        Method(
+            "mrp", "Project out directions of the residual, trained through QR; sequential.", _AFTER
         ),
     )
 }
