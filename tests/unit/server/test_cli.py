@@ -38,7 +38,9 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
     assert done.stdout.strip().endswith("[]")
 
 
-@pytest.mark.parametrize("command", [["serve"], ["fit"], ["fit", "rocr"], ["inspect"], ["demo"]])
+@pytest.mark.parametrize(
+    "command", [["serve"], ["fit"], ["fit", "rocr"], ["compose"], ["inspect"], ["demo"]]
+)
 def test_every_command_has_help(command: list[str]) -> None:
     result = CliRunner().invoke(cli.app, [*command, "--help"])
     assert result.exit_code == 0
