@@ -16,7 +16,7 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import LetheError
 from lethe_projections.profile import Profile
 from lethe_vllm.errors import UnavailableError, UnknownProfileError
-from lethe_vllm.selection import BASE, BASE_VARIANT, Selection, Variant, check_name
+from lethe_vllm.selection import BASE, Part, Selection, Variant, check_name
 
 SUFFIX = ".safetensors"
 
@@ -87,22 +87,46 @@ class Catalogue:
         except FileNotFoundError:
             raise self._unknown(name) from None
 
-    def resolve(self, selection: Selection) -> Variant:
-        """What a selection means now.
+    def find(self, selection: Selection) -> tuple[Entry, ...]:
+        """The profiles that a selection means now, sorted by name; () for the base.
 
         Raises:
             UnknownProfileError: no such name, or it has another digest.
             LetheError: as `entry`.
         """
-        if selection.name == BASE:
-            return BASE_VARIANT
-        entry = self.entry(selection.name)
-        if selection.digest is not None and not entry.digest.startswith(selection.digest):
+        return () if selection.is_base else tuple(map(self._find, selection.parts))
+
+    def _find(self, part: Part) -> Entry:
+        entry = self.entry(part.name)
+        if part.digest is not None and not entry.digest.startswith(part.digest):
             raise UnknownProfileError(
-                f"profile {selection.name}: expected digest {selection.digest}, found "
+                f"profile {part.name}: expected digest {part.digest}, found "
                 f"{entry.digest}; it was replaced: ask for the new digest, or for the name alone"
             )
-        return entry.variant
+        return entry
+
+    def holds(self, digest: str) -> bool:
+        """Whether some name has this digest."""
+        for name in self.names():
+            try:
+                if self.entry(name).digest == digest:
+                    return True
+            except LetheError:
+                continue  # deleted since the folder was listed, or no profile, and so not this one
+        return False
+
+    def profile(self, variant: Variant) -> Profile:
+        """The contents of a single profile.
+
+        Raises:
+            UnknownProfileError: its name was deleted.
+            UnavailableError: the file changed since the variant was resolved.
+            LetheError: as `entry`.
+        """
+        entry = self.entry(variant.name)
+        if entry.digest != variant.digest:
+            raise _changed(variant)
+        return entry.profile
 
     def data(self, variant: Variant) -> bytes:
         """The artifact's bytes.
@@ -115,10 +139,7 @@ class Catalogue:
         except FileNotFoundError:
             data = b""
         if artifact.digest(data) != variant.digest:
-            raise UnavailableError(
-                f"profile {variant.name}: expected digest {variant.digest[:12]} in its file, found "
-                "another: it was replaced or deleted meanwhile; send the request again"
-            )
+            raise _changed(variant)
         return data
 
     def check(self, data: bytes) -> Profile:
@@ -198,3 +219,10 @@ class Catalogue:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _changed(variant: Variant) -> UnavailableError:
+    return UnavailableError(
+        f"profile {variant.name}: expected digest {variant.digest[:12]} in its file, found "
+        "another: it was replaced or deleted meanwhile; send the request again"
+    )

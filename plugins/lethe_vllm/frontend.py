@@ -9,9 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from lethe_vllm.catalogue import Catalogue
+from lethe_projections import artifact
+from lethe_projections.profile import Profile
+from lethe_vllm.catalogue import Catalogue, Entry
+from lethe_vllm.compositions import Composition, Compositions, composed, digests
 from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
-from lethe_vllm.selection import PROFILE_KEY, Selection, Variant, current
+from lethe_vllm.once import Once
+from lethe_vllm.selection import BASE_VARIANT, PROFILE_KEY, Selection, Variant, current
 
 logger = logging.getLogger("vllm.lethe")
 """Below vLLM's own logger, which alone has a handler in its processes."""
@@ -24,13 +28,16 @@ class FrontEnd:
 
     Attributes:
         catalogue: profiles by name.
+        compositions: those made of several of them.
         resident: digests that every rank has confirmed.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
+        self.compositions = Compositions()
         self.resident: set[str] = set()
-        self._loading: dict[str, asyncio.Future[None]] = {}
+        self._displaced: list[str] = []
+        self._composing, self._loading = Once(), Once()
 
     def variant_of(self, extra_args: dict[str, Any] | None) -> Variant:
         """The variant a request must be served by.
@@ -39,7 +46,7 @@ class FrontEnd:
 
         Raises:
             SelectionError: the selection is malformed, or made twice.
-            UnknownProfileError: no such profile.
+            LetheError: as `resolve`.
         """
         chosen, asked = current.get(), (extra_args or {}).get(PROFILE_KEY)
         if chosen is not None and asked is not None:
@@ -47,7 +54,70 @@ class FrontEnd:
                 f"vllm_xargs.{PROFILE_KEY}: expected no selection there, found "
                 f"{str(asked)[:80]!r}; use the X-Unlearning-Profile header or the model name"
             )
-        return chosen or self.catalogue.resolve(Selection.parse(asked))
+        return chosen or self.resolve(Selection.parse(asked))
+
+    def resolve(self, selection: Selection) -> Variant:
+        """What a selection means now. Composes here and now, if that is still to be done.
+
+        Raises:
+            UnknownProfileError: no such profile.
+            CompositionError: the profiles cannot be composed.
+        """
+        parts = self.catalogue.find(selection)
+        if len(parts) < 2:
+            return parts[0].variant if parts else BASE_VARIANT
+        found = self.compositions.use(parts)
+        if found is None:
+            found = composed(parts)
+            self._displaced += self.compositions.add(found)
+        return found.variant(parts)
+
+    async def resolve_async(self, selection: Selection) -> Variant:
+        """As `resolve`. Files are read and profiles composed in threads, one composition once.
+
+        Raises:
+            LetheError: as `resolve`.
+        """
+        parts = await asyncio.to_thread(self.catalogue.find, selection)
+        if len(parts) < 2:
+            return parts[0].variant if parts else BASE_VARIANT
+        found = self.compositions.use(parts)
+        if found is None:
+            found = await self._composing.do(digests(parts), lambda: self._compose_once(parts))
+        return found.variant(parts)
+
+    async def _compose_once(self, parts: tuple[Entry, ...]) -> Composition:
+        found = await asyncio.to_thread(composed, parts)
+        self._displaced += self.compositions.add(found)
+        return found
+
+    def take_displaced(self) -> list[str]:
+        """Digests of compositions that made room for others since the last call."""
+        taken, self._displaced = self._displaced, []
+        return taken
+
+    def profile(self, variant: Variant) -> Profile:
+        """The edits that a variant other than the base is.
+
+        Raises:
+            LetheError: it was displaced, replaced or deleted since it was resolved.
+        """
+        of = self.compositions if variant.parts else self.catalogue
+        return of.profile(variant)
+
+    def data(self, variant: Variant) -> bytes:
+        """The artifact of a variant other than the base.
+
+        Raises:
+            UnavailableError: it was displaced, replaced or deleted since it was resolved.
+        """
+        if variant.parts:
+            return artifact.to_bytes(self.compositions.profile(variant))
+        return self.catalogue.data(variant)
+
+    def needs(self, digest: str) -> bool:
+        """Whether the engine should go on holding a digest: it has a name or is a composition."""
+        return digest in self.compositions or self.catalogue.holds(digest)
 
     def load(self, variant: Variant, rpc: Rpc) -> None:
         """Makes a variant resident, if it is not yet.
@@ -55,8 +125,16 @@ class FrontEnd:
         Raises:
             UnavailableError: a rank refused it.
         """
+        for displaced in self.take_displaced():
+            self.unload(displaced, rpc)
         if not variant.is_base and variant.digest not in self.resident:
-            self.load_data(variant, self.catalogue.data(variant), rpc)
+            self.load_data(variant, self.data(variant), rpc)
+
+    def unload(self, digest: str, rpc: Rpc) -> None:
+        """Lets the engine forget a digest once its running requests are done, unless needed."""
+        if not self.needs(digest):
+            self.resident.discard(digest)
+            rpc("lethe_unload", args=(digest,))
 
     def load_data(self, variant: Variant, data: bytes, rpc: Rpc) -> None:
         """Makes a variant resident from its bytes, before it has a name in the catalogue.
@@ -72,18 +150,14 @@ class FrontEnd:
 
     async def load_async(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
         """As `load`. Concurrent first requests of one variant load it once."""
-        if variant.is_base or variant.digest in self.resident:
-            return
-        loading = self._loading.get(variant.digest)
-        if loading is None:
-            loading = asyncio.ensure_future(self._load_once(variant, rpc))
-            self._loading[variant.digest] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(variant.digest))
-        # Shielded: the first client may hang up while others wait for the same load.
-        await asyncio.shield(loading)
+        for displaced in self.take_displaced():
+            if not self.needs(displaced):
+                await self.unload_async(displaced, rpc)
+        if not variant.is_base and variant.digest not in self.resident:
+            await self._loading.do(variant.digest, lambda: self._load_once(variant, rpc))
 
     async def _load_once(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
-        data = await asyncio.to_thread(self.catalogue.data, variant)
+        data = await asyncio.to_thread(self.data, variant)
         await self.load_data_async(variant, data, rpc)
 
     async def load_data_async(
@@ -98,6 +172,8 @@ class FrontEnd:
 
     async def unload_async(self, digest: str, rpc: Callable[..., Awaitable[Any]]) -> None:
         """Lets the engine forget a digest once its running requests are done."""
+        # A load that ended after this would confirm what the engine holds no more.
+        await self._loading.ended(digest)
         self.resident.discard(digest)
         await rpc("lethe_unload", args=(digest,))
 

@@ -2,6 +2,7 @@
 
 llm = LLM(model, additional_config={"lethe": {"profiles": "profiles/"}})
 llm.generate(prompts, SamplingParams(extra_args={"unlearning_profile": "france"}))
+llm.generate(prompts, SamplingParams(extra_args={"unlearning_profile": "france+japan"}))
 """
 
 from pathlib import Path
@@ -51,9 +52,8 @@ def delete_profile(llm: Any, name: str) -> Variant:
 
 
 def _unload_unnamed(engine: Any, digest: str) -> None:
-    """Lets the engine forget a digest that no name has any more."""
+    """Lets the engine forget a digest that no name has any more, and what is composed of it."""
     front_end = compat.front_end(engine)
-    catalogue = front_end.catalogue
-    if all(catalogue.entry(name).digest != digest for name in catalogue.names()):
-        front_end.resident.discard(digest)
-        engine.collective_rpc("lethe_unload", args=(digest,))
+    if not front_end.catalogue.holds(digest):
+        for unused in [*front_end.compositions.drop(digest), digest]:
+            front_end.unload(unused, engine.collective_rpc)

@@ -3,6 +3,7 @@
     LetheError
     ├── ArtifactError        an artifact or a part of one is malformed      (HTTP: 400)
     ├── IncompatibleError    it is sound, but for another base model        (HTTP: 409)
+    ├── CompositionError     sound profiles that cannot be one              (HTTP: 400)
     ├── CheckpointError      a base model's own files cannot be read
     ├── FitError             a profile cannot be fitted from what was given
     └── InterchangeError     a profile and another format cannot be turned into each other
@@ -21,6 +22,10 @@ class ArtifactError(LetheError):
 
 class IncompatibleError(LetheError):
     """A sound profile was made for a different base model than the one at hand."""
+
+
+class CompositionError(LetheError):
+    """Profiles, each of them sound, cannot be composed into one."""
 
 
 class CheckpointError(LetheError):

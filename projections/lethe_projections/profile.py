@@ -103,6 +103,11 @@ class Profile:
             _check_site(site, projectors, self.base)
 
 
+def rank_bound(base: BaseModel) -> int:
+    """The largest rank that all projectors of a site may have together."""
+    return min(MAX_RANK, base.hidden_size)
+
+
 def _text(value: object) -> str:
     """The value if it is text, else what matches no name."""
     return value if isinstance(value, str) else ""
@@ -147,6 +152,6 @@ def _check_site(site: Site, projectors: tuple[Projector, ...], base: BaseModel) 
             f"{site}: expected one ungated projector for a scope, found two; stack their rows "
             "into one, as lethe compose does"
         )
-    bound, rank = min(MAX_RANK, base.hidden_size), sum(p.rank for p in projectors)
+    bound, rank = rank_bound(base), sum(p.rank for p in projectors)
     if rank > bound:
         raise ArtifactError(f"{site}: expected rank {bound} or less, found {rank}; drop directions")

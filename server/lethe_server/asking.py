@@ -32,7 +32,7 @@ def asked(
     """
     model = _model(body) if body else None
     suffix = None if model is None or model in adapters else profile_of(model, served)
-    return agreed(_by_header(header_values), None if suffix is None else parse(suffix))
+    return agreed(_by_header(header_values), None if suffix is None else Selection.parse(suffix))
 
 
 def profile_of(model: str, served: Collection[str]) -> str | None:
@@ -47,40 +47,25 @@ def profile_of(model: str, served: Collection[str]) -> str | None:
 
 
 def agreed(header: Selection | None, model: Selection | None) -> Selection | None:
-    """The one selection that both mean; the more exact digest counts.
+    """The one selection that both mean; the more exact digests count.
 
     Raises:
         SelectionError: they mean different ones.
     """
     if header is None or model is None:
         return header or model
-    longer, shorter = header.digest or "", model.digest or ""
-    if len(longer) < len(shorter):
-        longer, shorter = shorter, longer
-    if header.name != model.name or not longer.startswith(shorter):
+    both = header.agreed(model)
+    if both is None:
         raise SelectionError(
-            f"profile: expected one selection, found {_text(header)} in the {HEADER} header and "
-            f"{_text(model)} in the model name; send one of them"
+            f"profile: expected one selection, found {header} in the {HEADER} header and {model} "
+            "in the model name; send one of them"
         )
-    return Selection(header.name, longer or None)
+    return both
 
 
-def parse(text: str) -> Selection:
-    """Reads `NAME` or `NAME@DIGEST`.
-
-    Raises:
-        SelectionError: any other form.
-    """
-    if "+" in text:
-        raise SelectionError(
-            f"profile: expected one name, found {text[:80]!r}; composing several profiles in a "
-            "request is not supported yet: fit one profile that does both"
-        )
-    return Selection.parse(text)
-
-
-def _text(selection: Selection) -> str:
-    return selection.name + (f"@{selection.digest}" if selection.digest else "")
+def wants_beams(body: bytes) -> bool:
+    """Whether a JSON body asks for vLLM's beam search."""
+    return b"use_beam_search" in body and bool(dict(_top_level(body)).get("use_beam_search"))
 
 
 def _by_header(values: Sequence[str]) -> Selection | None:
@@ -90,7 +75,7 @@ def _by_header(values: Sequence[str]) -> Selection | None:
             f"{HEADER}: expected one value, found {len(different)} different ones "
             f"({', '.join(value[:40] for value in different[:3])}); send one"
         )
-    return parse(different[0]) if different else None
+    return Selection.parse(different[0]) if different else None
 
 
 def _model(body: bytes) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lethe_projections.errors import LetheError
+from lethe_server.cli_compose import compose
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
 
@@ -21,6 +22,7 @@ fit_app = typer.Typer(cls=FitGroup, help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
 app.command("export")(export_file)
 app.command("import")(import_file)
+app.command()(compose)
 
 DEFAULT_SITES = "mlp,down_proj"
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""

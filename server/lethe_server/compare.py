@@ -15,11 +15,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from lethe_server.asking import HEADER, parse, profile_of
+from lethe_server.asking import HEADER, profile_of
 from lethe_server.documents import Document
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
-from lethe_vllm.selection import Variant
+from lethe_vllm.selection import Selection, Variant
 
 MAX_VARIANTS = 16
 
@@ -33,7 +33,7 @@ class CompareRequest(Document):
 
     Attributes:
         messages: a conversation, as in a chat completion.
-        profiles: `NAME` or `NAME@DIGEST` each, `base` included if wanted.
+        profiles: `NAME`, `NAME@DIGEST` or several joined by `+` each, `base` included if wanted.
         model: a served name of the base.
         max_tokens: of each answer.
         temperature: 0 for the likeliest answer.
@@ -85,7 +85,7 @@ async def compare(wanted: CompareRequest, request: Request) -> Any:
             f"model: expected a name of the base ({', '.join(serving.served)}), found "
             f"{model[:80]!r}; name the variants in 'profiles'"
         )
-    variants = [await serving.resolve(parse(text)) for text in wanted.profiles]
+    variants = [await serving.resolve(Selection.parse(text)) for text in wanted.profiles]
     if len(set(variants)) < len(variants):
         raise SelectionError(
             f"profiles: expected each once, found {', '.join(wanted.profiles)[:200]}; remove one"
@@ -114,8 +114,8 @@ async def _ask(
     client: httpx.AsyncClient, body: dict[str, Any], variant: Variant
 ) -> Result | _Refusal:
     started = time.perf_counter()
-    stamp = variant.name if variant.is_base else variant.stamp
-    reply = await client.post("/v1/chat/completions", json=body, headers={HEADER: stamp})
+    exactly = {HEADER: str(variant.selection)}
+    reply = await client.post("/v1/chat/completions", json=body, headers=exactly)
     if reply.status_code != 200:
         return _Refusal(reply.status_code, reply.json())
     answer = reply.json()

@@ -1,7 +1,8 @@
 """From Lethe's errors to HTTP: a status and OpenAI's error body. Knows nothing of the engine.
 
     LetheError                               500
-    ├── ArtifactError, SelectionError        400
+    ├── ArtifactError, SelectionError,
+    │   CompositionError                     400
     ├── UnknownProfileError                  404
     ├── IncompatibleError, UnsupportedError  409
     ├── TooLargeError                        413
@@ -15,7 +16,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
+from lethe_projections.errors import (
+    ArtifactError,
+    CompositionError,
+    IncompatibleError,
+    LetheError,
+)
 from lethe_vllm.errors import (
     SelectionError,
     UnavailableError,
@@ -30,6 +36,7 @@ class TooLargeError(LetheError):
 
 STATUS: dict[type[LetheError], tuple[int, str]] = {
     ArtifactError: (400, "BadRequestError"),
+    CompositionError: (400, "BadRequestError"),
     SelectionError: (400, "BadRequestError"),
     UnknownProfileError: (404, "NotFoundError"),
     IncompatibleError: (409, "ConflictError"),

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lethe_projections.errors import LetheError
 from lethe_server import bodies, errors
-from lethe_server.asking import HEADER, asked
+from lethe_server.asking import HEADER, asked, wants_beams
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant, current
@@ -48,6 +48,8 @@ class SelectVariant:
                 variant = await serving.resolve(request.selection)
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
+                if request.wants_beams:
+                    await serving.check_beams(variant)
             except LetheError as error:
                 await errors.response(error)(scope, receive, send)
                 return
@@ -75,6 +77,7 @@ class _Request:
 
     selection: Selection | None
     receive: Receive
+    wants_beams: bool = False
 
 
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
@@ -93,7 +96,7 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
     if body is None:
         return None
     selection = asked(values, body, serving.served, serving.adapters)
-    return _Request(selection, bodies.replayed(body, receive))
+    return _Request(selection, bodies.replayed(body, receive), wants_beams(body))
 
 
 def _path(scope: Scope) -> str:

@@ -6,19 +6,20 @@ variant of the request at hand, so that a name which the middleware did not see 
 
 from lethe_server.asking import profile_of
 from lethe_server.serving import Serving
+from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import Selection, current
 
 
 def is_variant(model: str, serving: Serving) -> bool:
     """Whether `model` is `<served>:<profile>` for the variant that serves this request."""
     profile, variant = profile_of(model, serving.served), current.get()
-    # Already validated by the middleware if it is this request's; anything else is unknown.
-    return (
-        profile is not None
-        and variant is not None
-        and profile.partition("@")[0] == variant.name
-        and variant.digest.startswith(Selection.parse(profile).digest or "")
-    )
+    if profile is None or variant is None:
+        return False
+    try:
+        return Selection.parse(profile).agreed(variant.selection) is not None
+    except SelectionError:
+        # The middleware has let this request pass, so it is not what the request names.
+        return False
 
 
 def answering(name: str) -> str:

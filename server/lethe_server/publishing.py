@@ -11,14 +11,12 @@ import logging
 from lethe_projections import artifact
 from lethe_projections.errors import LetheError
 from lethe_server.serving import Serving
+from lethe_server.unloading import unload_unneeded, unnamed
 from lethe_vllm.catalogue import Entry
 from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import Variant, check_name
 
 logger = logging.getLogger("vllm.lethe")
-
-_unloading: set["asyncio.Task[None]"] = set()
-"""Held here because the event loop itself keeps only weak references to tasks."""
 
 
 async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
@@ -41,10 +39,10 @@ async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
             await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
             entry = await asyncio.to_thread(serving.catalogue.put, name, data)
         except BaseException:
-            unload_unnamed(serving, digest)
+            unload_unneeded(serving, digest)
             raise
         if previous not in (None, digest):
-            unload_unnamed(serving, previous or "")
+            await unnamed(serving, previous or "")
         return entry, not exists
 
 
@@ -56,32 +54,8 @@ async def delete(serving: Serving, name: str) -> Variant:
     """
     async with serving.writing:
         variant = await asyncio.to_thread(serving.catalogue.delete, name)
-        unload_unnamed(serving, variant.digest)
+        await unnamed(serving, variant.digest)
         return variant
-
-
-def unload_unnamed(serving: Serving, digest: str) -> None:
-    """Starts to unload a digest as soon as nothing uses it, unless it has a name by then."""
-    task = asyncio.create_task(_unload(serving, digest), name=f"unload {digest[:12]}")
-    _unloading.add(task)
-    task.add_done_callback(_finished)
-
-
-async def _unload(serving: Serving, digest: str) -> None:
-    await serving.uses.ended(digest)
-    async with serving.writing:
-        if not await asyncio.to_thread(_is_named, serving, digest):
-            await serving.front_end.unload_async(digest, serving.rpc)
-
-
-def _finished(task: "asyncio.Task[None]") -> None:
-    _unloading.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("Could not %s; it takes memory until a restart: %s", task.get_name(), error)
-
-
-def _is_named(serving: Serving, digest: str) -> bool:
-    return any(entry.digest == digest for entry in serving.entries())
 
 
 def _previous(serving: Serving, name: str) -> tuple[bool, str | None]:

@@ -10,9 +10,15 @@ from typing import Any
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
+from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
 from lethe_vllm.catalogue import Catalogue, Entry
-from lethe_vllm.errors import UnavailableError, UnknownProfileError, UnsupportedError
+from lethe_vllm.errors import (
+    SelectionError,
+    UnavailableError,
+    UnknownProfileError,
+    UnsupportedError,
+)
 from lethe_vllm.frontend import FrontEnd
 from lethe_vllm.options import CONFIG_KEY, Options
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant
@@ -54,15 +60,18 @@ class Serving:
         Raises:
             UnknownProfileError: no such name, or it has another digest.
             IncompatibleError: its file is for another base model.
+            CompositionError: several profiles that cannot be composed.
             UnavailableError: its file is damaged.
         """
         if selection is None:
             return BASE_VARIANT
         try:
-            # In a thread: a file that changed is read and validated, however large it is.
-            return await asyncio.to_thread(self.catalogue.resolve, selection)
+            variant = await self.front_end.resolve_async(selection)
         except ArtifactError as error:
             raise UnavailableError(str(error)) from error
+        for displaced in self.front_end.take_displaced():
+            unload_unneeded(self, displaced)
+        return variant
 
     async def make_resident(self, variant: Variant) -> None:
         """Loads a variant on every rank, if it is not yet.
@@ -72,9 +81,25 @@ class Serving:
             UnavailableError: a rank refused it, or its file changed.
         """
         if not variant.is_base and variant.digest not in self.front_end.resident:
-            entry = await asyncio.to_thread(self.catalogue.entry, variant.name)
-            self.check_sites(entry.profile)
+            self.check_sites(await self.profile(variant))
             await self.front_end.load_async(variant, self.rpc)
+
+    async def profile(self, variant: Variant) -> Profile:
+        """The edits that a variant other than the base is.
+
+        Raises:
+            LetheError: it was displaced, replaced or deleted since it was resolved.
+        """
+        return await asyncio.to_thread(self.front_end.profile, variant)
+
+    async def check_beams(self, variant: Variant) -> None:
+        """Raises SelectionError if a beam search would feed a variant's scopes false prompts."""
+        if not variant.is_base and (await self.profile(variant)).positional:
+            raise SelectionError(
+                f"profile {variant.name}: expected no use_beam_search, since vLLM's beam search "
+                "sends what it generated back as prompt, and this profile edits prompts and "
+                "answers differently, found it on; sample instead"
+            )
 
     def check_sites(self, profile: Profile) -> None:
         """Raises UnsupportedError if a profile edits where the engine has no site."""

@@ -14,9 +14,13 @@ from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.errors import SelectionError, UnavailableError, UnknownProfileError
-from lethe_vllm.selection import BASE_VARIANT, Selection
+from lethe_vllm.selection import Part, Selection
 
 BASE = BaseModel("LlamaForCausalLM", 8, 2, 16, 32, "f" * 64)
+
+
+def one(name: str, digest: str | None = None) -> Selection:
+    return Selection((Part(name, digest),))
 
 
 def data(seed: int, base: BaseModel = BASE) -> bytes:
@@ -34,17 +38,17 @@ def test_a_name_means_the_digest_of_its_file(catalogue: Catalogue) -> None:
     entry = catalogue.put("france", data(1))
     assert entry.digest == artifact.digest(data(1))
     for selection in ("france", f"france@{entry.digest[:8]}", f"france@{entry.digest}"):
-        assert catalogue.resolve(Selection.parse(selection)) == entry.variant
+        assert [e.variant for e in catalogue.find(Selection.parse(selection))] == [entry.variant]
     assert catalogue.data(entry.variant) == data(1)
-    assert catalogue.resolve(Selection("base")) == BASE_VARIANT
+    assert catalogue.find(one("base")) == ()
 
 
 def test_unknown_names_and_digests_are_errors_that_list_what_there_is(catalogue: Catalogue) -> None:
     catalogue.put("france", data(1))
     with pytest.raises(UnknownProfileError, match="base, france, found 'japan'"):
-        catalogue.resolve(Selection("japan"))
+        catalogue.find(one("japan"))
     with pytest.raises(UnknownProfileError, match="replaced"):
-        catalogue.resolve(Selection("france", "0" * 12))
+        catalogue.find(one("france", "0" * 12))
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,23 @@ import pytest
 
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.options import Options
-from lethe_vllm.selection import PROFILE_KEY, Selection, Variant, stamped_digest
+from lethe_vllm.selection import PROFILE_KEY, Part, Selection, Variant, stamped_digest
 
 SHA = "0123456789abcdef" * 4
+
+
+def one(name: str, digest: str | None = None) -> Selection:
+    return Selection((Part(name, digest),))
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("base", Selection("base")),
-        ("france", Selection("france")),
-        ("a.b_c-9", Selection("a.b_c-9")),
-        ("france@01234567", Selection("france", "01234567")),
-        (f"france@{SHA}", Selection("france", SHA)),
+        ("base", one("base")),
+        ("france", one("france")),
+        ("a.b_c-9", one("a.b_c-9")),
+        ("france@01234567", one("france", "01234567")),
+        (f"france@{SHA}", one("france", SHA)),
     ],
 )
 def test_a_name_with_or_without_a_digest_is_read(text: str, expected: Selection) -> None:
@@ -28,18 +32,30 @@ def test_a_name_with_or_without_a_digest_is_read(text: str, expected: Selection)
 @pytest.mark.parametrize(
     "text",
     ["", "France", "a b", "a@", "a@0123456", f"a@{SHA}0", "a@XYZ45678", "base@01234567", None, 3,
-     "a\n", "a+b", "é", "@01234567"],
+     "a\n", "a++b", "+", "base+a", "a b+c", "é", "@01234567"],
 )  # fmt: skip
 def test_anything_else_is_refused(text: Any) -> None:
     with pytest.raises(SelectionError, match="expected"):
         Selection.parse(text)
 
 
+def test_the_order_of_a_compositions_parts_does_not_matter() -> None:
+    parsed = Selection.parse("b@01234567+a+a")
+    assert parsed == Selection.parse("a+b@01234567")
+    assert str(parsed) == "a+b@01234567"
+    variant = Variant("a+b", SHA, (Variant("a", SHA[::-1]), Variant("b", SHA)))
+    assert Selection.parse(str(variant.selection)) == variant.selection
+    assert parsed.agreed(variant.selection) == variant.selection
+    assert Selection.parse("a").agreed(variant.selection) is None
+    assert Selection.parse("a+b@99999999").agreed(variant.selection) is None
+
+
 def test_only_full_digests_pass_inside_the_engine() -> None:
     assert stamped_digest(None) is None
     assert stamped_digest({"other": 1}) is None
     assert stamped_digest({PROFILE_KEY: Variant("france", SHA).stamp}) == SHA
-    for value in ("france", "france@01234567", "base", 3):
+    assert stamped_digest({PROFILE_KEY: f"a+b@{SHA}"}) == SHA
+    for value in ("france", "france@01234567", "base", 3, f"a@{SHA}+b@{SHA}", f"+a@{SHA}"):
         with pytest.raises(SelectionError):
             stamped_digest({PROFILE_KEY: value})
 

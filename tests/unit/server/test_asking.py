@@ -4,12 +4,19 @@ import json
 
 import pytest
 
-from lethe_server.asking import asked, profile_of
+from lethe_server.asking import asked, profile_of, wants_beams
 from lethe_vllm.errors import SelectionError
-from lethe_vllm.selection import Selection
+from lethe_vllm.selection import Part, Selection
 
 SERVED = ("smollm2", "org/model", "org/model:8b")
 D8, D12, OTHER = "0123abcd", "0123abcdef01", "99999999"
+
+
+def one(name: str, digest: str | None = None) -> Selection:
+    return Selection((Part(name, digest),))
+
+
+BOTH = Selection((Part("france"), Part("japan", D8)))
 
 
 def body(**fields: object) -> bytes:
@@ -31,24 +38,28 @@ def body(**fields: object) -> bytes:
         ([], b"[" * 100_000, None),
         ([], body(inner={"model": "smollm2:france"}), None),
         ([], body(inner={"vllm_xargs": {"unlearning_profile": "france"}}), None),
-        (["france"], None, Selection("france")),
-        (["france", "france"], None, Selection("france")),
-        ([f"france@{D8}"], None, Selection("france", D8)),
-        (["base"], None, Selection("base")),
-        (["france"], body(model="smollm2"), Selection("france")),
-        (["france"], b"{not json", Selection("france")),
-        ([], body(model="smollm2:france"), Selection("france")),
-        ([], body(model="smollm2:base"), Selection("base")),
-        ([], body(model=f"smollm2:france@{D8}"), Selection("france", D8)),
-        ([], body(model="org/model:france"), Selection("france")),
-        ([], body(model="org/model:8b:france"), Selection("france")),
+        (["france"], None, one("france")),
+        (["france", "france"], None, one("france")),
+        ([f"france@{D8}"], None, one("france", D8)),
+        (["base"], None, one("base")),
+        (["france"], body(model="smollm2"), one("france")),
+        (["france"], b"{not json", one("france")),
+        ([], body(model="smollm2:france"), one("france")),
+        ([], body(model="smollm2:base"), one("base")),
+        ([], body(model=f"smollm2:france@{D8}"), one("france", D8)),
+        ([], body(model="org/model:france"), one("france")),
+        ([], body(model="org/model:8b:france"), one("france")),
         ([], body(model="org/model:8b"), None),
         ([], body(model="smollm2:adapter"), None),
-        ([], '{"model": "smollm2:france"}'.encode("utf-16"), Selection("france")),
-        (["france"], body(model="smollm2:france"), Selection("france")),
-        ([f"france@{D12}"], body(model="smollm2:france"), Selection("france", D12)),
-        ([f"france@{D8}"], body(model=f"smollm2:france@{D12}"), Selection("france", D12)),
+        ([], '{"model": "smollm2:france"}'.encode("utf-16"), one("france")),
+        (["france"], body(model="smollm2:france"), one("france")),
+        ([f"france@{D12}"], body(model="smollm2:france"), one("france", D12)),
+        ([f"france@{D8}"], body(model=f"smollm2:france@{D12}"), one("france", D12)),
         ([], body(model="smollm2", vllm_xargs={"other": 1}), None),
+        ([f"japan@{D8}+france"], None, BOTH),
+        ([f"france+japan@{D8}+france"], None, BOTH),
+        ([], body(model=f"smollm2:france+japan@{D8}"), BOTH),
+        (["japan+france"], body(model=f"smollm2:france+japan@{D8}"), BOTH),
     ],
 )
 def test_a_request_selects(
@@ -65,10 +76,13 @@ def test_a_request_selects(
         (["France"], None, "expected NAME"),
         ([""], None, "expected NAME"),
         (["base@0123abcd"], None, "base has no digest"),
-        (["france+japan"], None, "not supported yet"),
+        (["france+base"], None, "'base' alone"),
+        (["france+"], None, "expected NAME"),
+        ([f"a@{D8}+a@{OTHER}"], None, "one digest for a"),
+        (["+".join("abcdefghi")], None, "at most 8"),
         (["france@xyz"], None, "expected NAME"),
         ([], body(model="smollm2:"), "expected NAME"),
-        ([], body(model="smollm2:france+japan"), "not supported yet"),
+        (["france"], body(model="smollm2:france+japan"), "expected one selection"),
         (["japan"], body(model="smollm2:france"), "expected one selection"),
         (["base"], body(model="smollm2:france"), "expected one selection"),
         (["france"], body(model="smollm2:base"), "expected one selection"),
@@ -104,3 +118,17 @@ def test_a_contradicting_or_malformed_selection_is_refused(
 )
 def test_the_longest_served_name_counts(model: str, expected: str | None) -> None:
     assert profile_of(model, SERVED) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (body(use_beam_search=True), True),
+        (body(use_beam_search=False), False),
+        (body(messages=["use_beam_search"]), False),
+        (body(inner={"use_beam_search": True}), False),
+        (b"{not json, use_beam_search", False),
+    ],
+)
+def test_a_beam_search_is_told_from_its_mention(content: bytes, expected: bool) -> None:
+    assert wants_beams(content) == expected

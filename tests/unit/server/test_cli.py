@@ -39,7 +39,17 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["serve"], ["fit"], ["fit", "rocr"], ["inspect"], ["demo"], ["export"], ["import"]]
+    "command",
+    [
+        ["serve"],
+        ["fit"],
+        ["fit", "rocr"],
+        ["compose"],
+        ["inspect"],
+        ["demo"],
+        ["export"],
+        ["import"],
+    ],
 )
 def test_every_command_has_help(command: list[str]) -> None:
     result = CliRunner().invoke(cli.app, [*command, "--help"])

@@ -13,6 +13,7 @@ from lethe_vllm import errors as engine
     ("error", "status"),
     [
         (projections.ArtifactError, 400),
+        (projections.CompositionError, 400),
         (engine.SelectionError, 400),
         (engine.UnknownProfileError, 404),
         (projections.IncompatibleError, 409),

@@ -1,0 +1,42 @@
+"""Lets the engine forget what nothing names any more, once no request is on its way to it."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lethe_server.serving import Serving
+
+logger = logging.getLogger("vllm.lethe")
+
+_unloading: set["asyncio.Task[None]"] = set()
+"""Held here because the event loop itself keeps only weak references to tasks."""
+
+
+def unload_unneeded(serving: "Serving", digest: str) -> None:
+    """Starts to unload a digest as soon as nothing uses it, unless it is needed by then."""
+    task = asyncio.create_task(_unload(serving, digest), name=f"unload {digest[:12]}")
+    _unloading.add(task)
+    task.add_done_callback(_finished)
+
+
+async def unnamed(serving: "Serving", digest: str) -> None:
+    """A name gave up a digest: unless another has it, it and what is composed of it may go."""
+    front_end = serving.front_end
+    if not await asyncio.to_thread(front_end.catalogue.holds, digest):
+        for unused in (*front_end.compositions.drop(digest), digest):
+            unload_unneeded(serving, unused)
+
+
+async def _unload(serving: "Serving", digest: str) -> None:
+    await serving.uses.ended(digest)
+    async with serving.writing:
+        if not await asyncio.to_thread(serving.front_end.needs, digest):
+            serving.answered.pop(digest, None)
+            await serving.front_end.unload_async(digest, serving.rpc)
+
+
+def _finished(task: "asyncio.Task[None]") -> None:
+    _unloading.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("Could not %s; it takes memory until a restart: %s", task.get_name(), error)
