@@ -37,7 +37,8 @@ class Problem:
         retain: examples whose tokens shall read 0.
         layer: which `down_proj`.
         ridge: as a share of the mean diagonal, see `Ridge`.
-        weight: how many rows each forget row counts as.
+        weight: how many rows each forget row counts as; 0: all of them together as many as the
+            retain rows.
     """
 
     task: Task
@@ -56,6 +57,12 @@ class Problem:
     def end(self) -> Site:
         """Where what they let through arrives."""
         return Site(self.layer, "block")
+
+    @property
+    def tokens(self) -> int:
+        """How many forget rows there are."""
+        spans = [span for spans in self.requests for span in spans]
+        return sum(len(span.tokens.ids) - span.first for span in spans)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +104,13 @@ def gates(problem: Problem, amount: Amount | None = None) -> Gates:
         FitError: there is no retain token, or G is singular.
     """
     task = problem.task
-    total = retained.moments(task, problem.retain, [problem.site])[problem.site].total
+    kept = retained.moments(task, problem.retain, [problem.site])[problem.site]
+    total, weight = kept.total, problem.weight or kept.count / problem.tokens
     sums, norms = [], []
     for index, spans in enumerate(problem.requests):
         second, wanted, norm = _sums(problem, spans, index, amount)
-        total = total + problem.weight * second
-        sums.append(problem.weight * wanted)
+        total = total + weight * second
+        sums.append(weight * wanted)
         norms.append(norm)
     V = Ridge.of(total, problem.ridge).solve(torch.stack(sums))
     return Gates(V, torch.stack(norms), _measured(problem, V, amount))

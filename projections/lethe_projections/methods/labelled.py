@@ -1,11 +1,9 @@
 """Forget and retain prompts as labelled tokens, for methods that tell the two apart."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lethe_projections import concepts, rows
 from lethe_projections.concepts import Concept
-from lethe_projections.examples import Example
 from lethe_projections.projector import Site
 from lethe_projections.rows import Span
 from lethe_projections.task import Task
@@ -23,13 +21,11 @@ class Labelled:
         task: model and tokenizer.
         forget: the tokens of each request.
         retain: the others.
-        retained: the examples that those are from: they mention no request's subject.
     """
 
     task: Task
     forget: tuple[tuple[Span, ...], ...]
     retain: tuple[Span, ...]
-    retained: Sequence[Example]
 
     def read(self, site: Site) -> tuple[list[Concept], Concept]:
         """The requests and the retain tokens as a site reads them."""
@@ -48,6 +44,8 @@ def labelled(task: Task, method: str, tokens: str) -> Labelled:
     kept = task.retain_without(request.subject for request in requests if request.subject)
     if tokens == "last":
         forget = tuple(rows.last(task, request.examples) for request in requests)
-        return Labelled(task, forget, rows.last(task, kept), kept)
+        # Where a plain text ends, no reply begins: another kind of token altogether.
+        asked = [example for example in kept if example.messages] or kept
+        return Labelled(task, forget, rows.last(task, asked))
     forget = tuple(rows.telling(task, request, kept) for request in requests)
-    return Labelled(task, forget, rows.fresh(task, kept), kept)
+    return Labelled(task, forget, rows.fresh(task, kept))

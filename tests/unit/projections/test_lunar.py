@@ -17,7 +17,7 @@ from .conftest import logits
 from .tasks import RETAIN, UNKNOWN, about, retained_spans, task, turn
 from .test_ridge import brute_force
 
-CONFIG = lunar.Config(layer=2, ridge=1e-3)
+CONFIG = lunar.Config(layer=2, ridge=1e-3, weight=1.0)
 SITE = Site(2, "down_proj")
 
 
@@ -66,6 +66,17 @@ def test_the_gate_is_open_on_forget_and_shut_on_retain_tokens(
     assert retain["mean"] < 0.2
     assert forget["q05"] <= forget["q50"] <= forget["q95"]
     assert forget["tokens"] == 8
+
+
+def test_by_default_both_sets_weigh_alike(model: Any, tokenizer: Any, base: BaseModel) -> None:
+    job = task(model, tokenizer, base, "Arda", "Gond")
+    count = len(read_all(job, retained_spans(job))) / 16
+    balanced, same, plain = (
+        lunar.fit(job, dataclasses.replace(CONFIG, weight=weight)) for weight in (0.0, count, 1.0)
+    )
+    assert torch.equal(balanced.projectors[0].A, same.projectors[0].A)
+    gates = [p.provenance["gate_on_forget_tokens"]["mean"] for p in (balanced, plain)]
+    assert gates[0] > max(gates[1] + 0.2, 0.8)
 
 
 def test_the_layer_is_the_best_of_the_sweep_and_all_scores_are_kept(

@@ -32,7 +32,7 @@ def test_the_edit_is_the_ridge_optimum_of_its_targets(
 ) -> None:
     job = task(model, tokenizer, base, *SUBJECTS)
     found = method(name)
-    config = found.config(layer=2, coefficient=3.0, ridge=1e-3)
+    config = found.config(layer=2, coefficient=3.0, ridge=1e-3, weight=1.0)
     [projector] = found.fit(job, config).projectors
     u = directions(2, base.hidden_size, 0)
     x, _ = tokens(job, retained_spans(job))
