@@ -29,6 +29,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ablate": {},
     "leace": {},
     "steer": {},
+    "mrp": {"layers": (1, 2), "steps": 2},
 }
 """The least that each method needs, and few steps for those that train."""
 
