@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lethe_projections import artifact, base_model
+from lethe_projections import artifact, base_model, durable
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import LetheError
 from lethe_projections.profile import Profile
@@ -161,16 +161,7 @@ class Catalogue:
         """
         check_name(name)
         self.check(data)
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".put-", delete=False) as handle:
-            try:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-                os.replace(handle.name, self.folder / f"{name}{SUFFIX}")
-            except BaseException:
-                os.unlink(handle.name)
-                raise
-        self._sync_folder()
+        durable.write(self.folder / f"{name}{SUFFIX}", data)
         return self.entry(name)
 
     def delete(self, name: str) -> Variant:
@@ -185,7 +176,7 @@ class Catalogue:
             file.unlink()
         except FileNotFoundError:
             raise self._unknown(name) from None
-        self._sync_folder()
+        durable.sync(self.folder)
         return Variant(name, digest)
 
     def _unknown(self, name: str) -> UnknownProfileError:
@@ -212,13 +203,6 @@ class Catalogue:
             return Entry(name, artifact.digest(data), self.check(data), modified)
         except LetheError as error:
             raise type(error)(f"profile {name} ({file.name}): {error}") from error
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _changed(variant: Variant) -> UnavailableError:

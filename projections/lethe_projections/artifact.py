@@ -9,30 +9,22 @@
                layers.{l}.{hook}.{n} its scope, gate ("sigmoid", "hard" or null), orthonormal
 
 Version 2 added gates, scopes and several projectors a site. One metadata key, sorted JSON and
-sorted sites make the bytes, and so the digest, a function of
-the profile alone. Reading trusts nothing: it returns a valid profile or raises ArtifactError.
-No code in the file is ever run.
+sorted sites make the bytes, and so the digest, a function of the profile alone. Reading trusts
+nothing: it returns a valid profile or raises ArtifactError. No code in the file is ever run.
 """
 
 import hashlib
-import os
-import re
-import tempfile
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
-from lethe_projections import strict_json
+from lethe_projections import durable, strict_json, tensor_layout
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError
 from lethe_projections.profile import Profile
-from lethe_projections.projector import Gate, Projector, Site
 
 FORMAT_VERSION = 2
 METADATA_KEY = "lethe"
@@ -48,9 +40,6 @@ _DOCUMENT_KEYS = {
     "projectors",
     "provenance",
 }
-_PARTS = ("A", "B", "a", "gate.w", "gate.b")
-_GATES = {"sigmoid": False, "hard": True}
-_NAME = re.compile(r"(layers\.[0-9]+\.[a-z_]+\.(?:0|[1-9][0-9]{0,3}))\.(A|B|a|gate\.w|gate\.b)")
 _LOOKS_LIKE = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes"),
     (b"\x80", "a pickle"),
@@ -73,19 +62,14 @@ def to_bytes(profile: Profile) -> bytes:
     Raises:
         ArtifactError: the artifact would be larger than `MAX_BYTES`.
     """
-    projectors = _named(profile)
     # Cloned because the library refuses tensors that share memory, as A and B may.
-    cloned = {
-        f"{name}.{part}": tensor.clone()
-        for name, projector in projectors.items()
-        for part, tensor in _tensors(projector).items()
-    }
+    cloned = {name: tensor.clone() for name, tensor in tensor_layout.tensors(profile).items()}
     document = {
         "format_version": FORMAT_VERSION,
         "base": asdict(profile.base),
         "method": profile.method,
         "hyperparameters": profile.hyperparameters,
-        "projectors": {name: _labels(projector) for name, projector in projectors.items()},
+        "projectors": tensor_layout.labels(profile),
         "provenance": profile.provenance,
     }
     data = safetensors.torch.save(cloned, {METADATA_KEY: strict_json.dumps(document)})
@@ -113,7 +97,7 @@ def from_bytes(data: bytes, max_bytes: int = MAX_BYTES) -> Profile:
         ) from error
     return Profile(
         base=BaseModel.from_dict(document["base"]),
-        projectors=_projectors(tensors, _object("projectors", document)),
+        projectors=tensor_layout.read(tensors, _object("projectors", document)),
         method=document["method"],
         hyperparameters=_object("hyperparameters", document),
         provenance=_object("provenance", document),
@@ -147,35 +131,8 @@ def write(profile: Profile, path: str | Path) -> str:
         OSError: the folder is missing, full or not writable.
     """
     data = to_bytes(profile)
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes it private; an artifact is as readable as any other file here.
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _fsync_folder(path.parent)
+    durable.write(Path(path), data)
     return digest(data)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_size(size: int, max_bytes: int) -> None:
@@ -270,104 +227,9 @@ def _object(key: str, document: dict[str, Any]) -> dict[str, Any]:
 
 def _check_entry(name: str, entry: Any) -> None:
     """Refuses by name and type before the library, which knows many types, sees the data."""
-    _parse_name(name)
+    tensor_layout.split(name)
     dtype = entry.get("dtype") if isinstance(entry, dict) else None
     if dtype != "F32":
         raise ArtifactError(
             f"{name}: expected dtype F32, found {dtype!r:.80}; store factors in float32"
         )
-
-
-def _parse_name(name: str) -> tuple[str, str]:
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise ArtifactError(
-            f"artifact: expected tensor names layers.N.HOOK.n and one of {', '.join(_PARTS)}, "
-            f"found {name[:80]!r}; remove it, or use the Lethe that wrote it"
-        )
-    return match[1], match[2]
-
-
-def _named(profile: Profile) -> dict[str, Projector]:
-    return {
-        f"{site}.{index}": projector
-        for site, projectors in profile.by_site()
-        for index, projector in enumerate(projectors)
-    }
-
-
-def _tensors(projector: Projector) -> dict[str, Tensor]:
-    found = {"A": projector.A, "B": projector.B}
-    if projector.a is not None:
-        found["a"] = projector.a
-    if projector.gate is not None:
-        found["gate.w"] = projector.gate.w
-        found["gate.b"] = torch.tensor([projector.gate.b], dtype=torch.float32)
-    return found
-
-
-def _labels(projector: Projector) -> dict[str, Any]:
-    gate = None if projector.gate is None else "hard" if projector.gate.hard else "sigmoid"
-    return {"scope": projector.scope, "gate": gate, "orthonormal": projector.orthonormal}
-
-
-def _projectors(tensors: dict[str, Tensor], labels: dict[str, Any]) -> tuple[Projector, ...]:
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        projector, part = _parse_name(name)
-        parts.setdefault(projector, {})[part] = tensor
-    if set(parts) != set(labels):
-        differing = sorted(set(parts) ^ set(labels))
-        raise ArtifactError(
-            f"projectors: expected one entry for each projector with tensors, found a difference "
-            f"at {differing!s:.120}; write the file again"
-        )
-    # By number, not by name: a tenth projector of a site comes after the second.
-    order = sorted(parts, key=lambda name: (name.rpartition(".")[0], int(name.rpartition(".")[2])))
-    _check_counted(order)
-    return tuple(_projector(name, parts[name], labels[name]) for name in order)
-
-
-def _check_counted(names: list[str]) -> None:
-    counted: Counter[str] = Counter()
-    for name in names:
-        site, _, number = name.rpartition(".")
-        if int(number) != counted[site]:
-            raise ArtifactError(
-                f"{name}: expected a site's projectors counted from 0 without a gap, found "
-                f"{number} after {counted[site]}; number them anew"
-            )
-        counted[site] += 1
-
-
-def _projector(name: str, parts: dict[str, Tensor], labels: Any) -> Projector:
-    if not isinstance(labels, dict) or set(labels) != {"scope", "gate", "orthonormal"}:
-        raise ArtifactError(
-            f"{name}: expected scope, gate and orthonormal, found {labels!r:.120}; write those"
-        )
-    if not {"A", "B"} <= set(parts):
-        raise ArtifactError(
-            f"{name}: expected the tensors A and B, found {sorted(parts)}; store both"
-        )
-    return Projector(
-        site=Site.parse(name.rpartition(".")[0]),
-        A=parts["A"],
-        B=parts["B"],
-        a=parts.get("a"),
-        gate=_gate(name, parts, labels["gate"]),
-        scope=labels["scope"],
-        orthonormal=labels["orthonormal"],
-    )
-
-
-def _gate(name: str, parts: dict[str, Tensor], kind: Any) -> Gate | None:
-    w, b = parts.get("gate.w"), parts.get("gate.b")
-    if kind is None and w is None and b is None:
-        return None
-    known = isinstance(kind, str) and kind in _GATES
-    if not known or w is None or b is None or b.shape != (1,):
-        raise ArtifactError(
-            f"{name}: expected gate null without tensors, or {' or '.join(_GATES)} with gate.w "
-            f"[d_in] and gate.b [1], found {kind!r:.80} with {sorted(parts)}; store both or none"
-        )
-    return Gate(w, float(b), _GATES[kind])

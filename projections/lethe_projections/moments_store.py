@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lethe_projections import durable
 from lethe_projections.base_model import SAMPLES
 from lethe_projections.errors import FitError, LetheError
 from lethe_projections.moments import SecondMoments
@@ -155,9 +156,9 @@ class Store:
         partial = self.path.with_suffix(".partial")
         tensors = {str(site): one.lower for site, one in sums.moments.items()}
         save_file(tensors, partial, {_KEY: json.dumps(document)})
-        _fsync(partial)
+        durable.sync(partial)
         os.replace(partial, self.path)
-        _fsync(self.path.parent)
+        durable.sync(self.path.parent)
         self._last = time.monotonic()
 
 
@@ -199,11 +200,3 @@ def _square(file: Any, name: str, device: torch.device) -> Tensor:
     if tensor.dtype != torch.float64 or tensor.ndim != 2 or len(set(tensor.shape)) != 1:
         raise ValueError(f"{name} as {tensor.dtype} {list(tensor.shape)}")
     return tensor.to(device)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lethe_projections import durable
 from lethe_projections.errors import InterchangeError
 
 
@@ -29,13 +30,13 @@ def created(target: str | Path) -> Iterator[Path]:
         yield temporary
         for path in temporary.rglob("*"):
             _finish(path, temporary.stat().st_mode)
-        _fsync(temporary)
+        durable.sync(temporary)
         # Refused by the system should somebody have filled the target meanwhile.
         temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary)
         raise
-    _fsync(target.parent)
+    durable.sync(target.parent)
 
 
 def check_free(target: Path) -> None:
@@ -57,12 +58,4 @@ def _finish(path: Path, folder_mode: int) -> None:
     """Writes it out; safetensors makes a file private, here it is as readable as its folder."""
     if path.is_file():
         path.chmod(folder_mode & 0o666)
-    _fsync(path)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.sync(path)
