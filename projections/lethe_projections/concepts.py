@@ -3,6 +3,7 @@
 Only counts, sums and second moments are kept, whatever the amount of text. Knows no method.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -85,10 +86,10 @@ def differences(forget: Sequence[Concept], retain: Concept) -> Tensor:
 def discriminant(forget: Concept, retain: Concept, ridge: float, hard: bool) -> Gate:
     """The linear discriminant of two classes as a gate, open on `forget`.
 
-        w = S^-1 (m_f - m_r),    b = -w . (m_f + m_r) / 2
+        w = S^-1 (m_f - m_r),    b = log(n_f / n_r) - w . (m_f + m_r) / 2
 
     with S the covariance within the classes: w . x + b is the log-odds of `forget` if both are
-    Gaussian with covariance S and equally likely, so no temperature is left to choose.
+    Gaussian with covariance S and as frequent as here, so no temperature is left to choose.
 
     Args:
         forget: where the gate opens.
@@ -99,5 +100,6 @@ def discriminant(forget: Concept, retain: Concept, ridge: float, hard: bool) -> 
     within = (forget.scatter + retain.scatter) / (forget.count + retain.count)
     difference = forget.mean - retain.mean
     w = Ridge.of(within, ridge).solve(difference[None])[0]
-    b = -float(w @ (forget.mean + retain.mean)) / 2
+    prior = math.log(forget.count / retain.count)
+    b = prior - float(w @ (forget.mean + retain.mean)) / 2
     return Gate(w.to(torch.float32), b, hard)

@@ -80,20 +80,6 @@ class Gates:
     measured: dict[str, Any]
 
 
-def problem(task: Task, method: str, layer: int, ridge: float, weight: float) -> Problem:
-    """All requests of a task, jointly, against the retain examples that mention none of them.
-
-    Raises:
-        FitError: no forget examples, no retain text, or a forget prompt that is also a retain
-            or reference prompt.
-    """
-    requests = rows.requests(task, method)
-    kept = task.retain_without(request.subject for request in requests if request.subject)
-    others = (*kept, *task.reference)
-    spans = [rows.telling(task, request, others) for request in requests]
-    return Problem(task, spans, kept, layer, ridge, weight)
-
-
 def gates(problem: Problem, amount: Amount | None = None) -> Gates:
     """Solves for all gates at once:  V = S G^-1,  S_i = sum over request i of weight t x.
 

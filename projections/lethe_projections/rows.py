@@ -76,11 +76,14 @@ def last(task: Task, examples: Iterable[Example]) -> tuple[Span, ...]:
     return tuple(Span(one, len(one.ids) - 1) for one in tokens)
 
 
-def telling(task: Task, request: Request, others: Iterable[Example]) -> tuple[Span, ...]:
+def telling(
+    task: Task, request: Request, others: Iterable[Example], *, subject_alone: bool = False
+) -> tuple[Span, ...]:
     """Each prompt of a request from the first token that tells it apart to its end.
 
     That is the subject's first token, or, where the prompt does not hold the subject, the first
-    token up to which no prompt of `others` reads the same.
+    token up to which no prompt of `others` reads the same. With `subject_alone`, a prompt that
+    holds the subject ends with it: no token looks ahead, so nothing that is read changes.
 
     Raises:
         FitError: a prompt is also one of `others`, or the beginning of one.
@@ -98,6 +101,9 @@ def telling(task: Task, request: Request, others: Iterable[Example]) -> tuple[Sp
                 f"forget, line {example.line}: expected a prompt that is not also a retain or "
                 f"reference prompt, nor cut off, found {text[-80:]!r}; take it out of those"
             )
+        if subject_alone and place >= 0:
+            past = 1 + _token_at(tokens, place + len(request.subject) - 1)
+            tokens = chat.Tokens(tokens.ids[:past], tokens.offsets[:past])  # noqa: PLW2901
         spans.append(Span(tokens, first))
     return tuple(spans)
 

@@ -35,10 +35,11 @@ class Config(Hyperparameters):
         source="Arditi et al., section 2: after the instruction",
     )
     scope: str = hyper(
-        "all",
+        "last_prompt_token",
         "on which tokens it is removed",
         choices=tuple(SCOPES),
-        source="Arditi et al., section 2",
+        source="where it is read; on all tokens, as in Arditi et al., it cost 0.6 nats a token on "
+        "retain text of the embedded model",
     )
 
 

@@ -52,7 +52,10 @@ class Config(Hyperparameters):
         source="the paper takes a pseudo-inverse",
     )
     scope: str = hyper(
-        "all", "on which tokens they are erased", choices=tuple(SCOPES), source="as in ablate"
+        "last_prompt_token",
+        "on which tokens they are erased",
+        choices=tuple(SCOPES),
+        source="where they are read, as in ablate",
     )
 
 

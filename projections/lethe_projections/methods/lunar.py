@@ -19,7 +19,8 @@ from torch import Tensor
 
 from lethe_projections import redirection, rows
 from lethe_projections.methods import lunar_layer, lunar_training
-from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
+from lethe_projections.methods.gated import TOKENS, GateParameters, problem
+from lethe_projections.methods.hyperparameters import checked_layers, hyper
 from lethe_projections.methods.reference_direction import directions
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector
@@ -29,9 +30,15 @@ from lethe_projections.task import Task
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(GateParameters):
     """How far to move, where, and how the matrix is found."""
 
+    tokens: str = hyper(
+        "telling",
+        "the forget prompts' tokens: the subject's alone, or from its first to the prompt's end",
+        choices=TOKENS,
+        source="LUNAR moves the last prompt token, where the direction is read",
+    )
     coefficient: float = hyper(2.0, "c", low=0, above=True, source="LUNAR's published code")
     layer: int = hyper(
         0,
@@ -43,20 +50,6 @@ class Config(Hyperparameters):
         "I'm sorry, I don't have any information about that.",
         "what a prompt that cannot be answered is answered with, for the sweep",
         source="LUNAR's sweep compares with refusals of this kind",
-    )
-    ridge: float = hyper(
-        0.01,
-        "lam as a share of the mean diagonal of H^T H, in train closed",
-        low=0,
-        above=True,
-        source="measured on development subjects, as for rocr",
-    )
-    weight: float = hyper(
-        0.0,
-        "how many tokens each forget token counts as; 0: all together as many as the retain tokens",
-        low=0,
-        source="the papers' losses weigh both sets alike; with 1 the gate stays at 0.07 on the "
-        "embedded model",
     )
     train: str = hyper(
         "closed",
@@ -87,19 +80,19 @@ def fit(task: Task, config: Config) -> Profile:
     checked_layers((config.layer,), task.base.num_layers)
     lunar_training.check_rank(config.rank, task)
     requests = rows.requests(task, "lunar")
-    problem = redirection.problem(task, "lunar", config.layer, config.ridge, config.weight)
+    wanted = problem(task, "lunar", config.layer, config)
     measured: dict[str, Any] = {}
     if not config.layer:
-        layer, measured["layer_scores"] = _sweep(problem, requests, config)
-        config, problem = replace(config, layer=layer), replace(problem, layer=layer)
+        layer, measured["layer_scores"] = _sweep(wanted, requests, config)
+        config, wanted = replace(config, layer=layer), replace(wanted, layer=layer)
     R = config.coefficient * directions(task, requests, [config.layer])[config.layer]
     if config.train == "adamw":
         config = replace(config, rank=config.rank or len(requests))
         how = lunar_training.Training(config.rank, config.lr, config.epochs, config.seed)
-        A, B, found = lunar_training.train(problem, R, how)
+        A, B, found = lunar_training.train(wanted, R, how)
     else:
-        A, B, found = _closed(problem, R)
-    projector = Projector(problem.site, A.to(torch.float32), B.to(torch.float32))
+        A, B, found = _closed(wanted, R)
+    projector = Projector(wanted.site, A.to(torch.float32), B.to(torch.float32))
     seed = config.seed if config.train == "adamw" else None
     return task.profile("lunar", config, [projector], seed=seed, measured={**measured, **found})
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from lethe_projections import redirection
-from lethe_projections.methods.hyperparameters import Hyperparameters, hyper
+from lethe_projections.methods.gated import GateParameters, problem
+from lethe_projections.methods.hyperparameters import hyper
 from lethe_projections.methods.random_direction import default_layer, directions
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector
@@ -25,7 +26,7 @@ from lethe_projections.task import Task
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(GateParameters):
     """How much to take away, and where."""
 
     coefficient: float = hyper(
@@ -41,27 +42,11 @@ class Config(Hyperparameters):
         low=0,
         source="RMU's block 7 of 32",
     )
-    ridge: float = hyper(
-        0.01,
-        "lam as a share of the mean diagonal of H^T H",
-        low=0,
-        above=True,
-        source="measured on development subjects, as for rocr",
-    )
-    weight: float = hyper(
-        0.0,
-        "how many tokens each forget token counts as; 0: all together as many as the retain tokens",
-        low=0,
-        source="the papers' losses weigh both sets alike; with 1 the gate stays at 0.07 on the "
-        "embedded model",
-    )
     seed: int = hyper(0, "of u", low=0, source="any will do")
 
 
 def fit(task: Task, config: Config) -> Profile:
     """Fits a profile that turns the requests' tokens round along random directions.
-
-    Forget tokens are those from the first that tells a request apart (`rows.telling`).
 
     Returns:
         A `down_proj` profile of one rank a request at one layer.
@@ -71,9 +56,9 @@ def fit(task: Task, config: Config) -> Profile:
             is also a retain prompt.
     """
     config = replace(config, layer=default_layer(config.layer, task.base.num_layers))
-    problem = redirection.problem(task, "rab", config.layer, config.ridge, config.weight)
-    u = directions(len(problem.requests), task.base.hidden_size, config.seed)
-    found = redirection.gates(problem, lambda request, h: h @ u[request])
+    wanted = problem(task, "rab", config.layer, config)
+    u = directions(len(wanted.requests), task.base.hidden_size, config.seed)
+    found = redirection.gates(wanted, lambda request, h: h @ u[request])
     B = -config.coefficient * u
-    projector = Projector(problem.site, found.V.to(torch.float32), B.to(torch.float32))
+    projector = Projector(wanted.site, found.V.to(torch.float32), B.to(torch.float32))
     return task.profile("rab", config, [projector], seed=config.seed, measured=found.measured)

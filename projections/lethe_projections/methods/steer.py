@@ -58,7 +58,11 @@ class Config(Hyperparameters):
         source="as for rocr",
     )
     scope: str = hyper(
-        "all", "on which tokens it is added", choices=tuple(SCOPES), source="Turner et al."
+        "last_prompt_token",
+        "on which tokens it is added",
+        choices=tuple(SCOPES),
+        source="where the vector and the gate are read; on all tokens the gate opens where it was "
+        "never fitted",
     )
 
 

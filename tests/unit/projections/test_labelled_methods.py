@@ -1,6 +1,7 @@
 """Ablation, LEACE and steering: theorems with an independent judge and a control before."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -96,15 +97,16 @@ def test_leace_changes_least_of_all_erasures() -> None:
 
 
 def test_a_discriminant_is_the_log_odds_of_two_gaussians() -> None:
-    forget, retain = classes((4000, 4000), width=3)
+    forget, retain = classes((2000, 6000), width=3)
     gate = concepts.discriminant(concept(forget), concept(retain), 1e-9, hard=False)
-    S = (torch.cov(forget.T, correction=0) + torch.cov(retain.T, correction=0)) / 2
+    S = 0.25 * torch.cov(forget.T, correction=0) + 0.75 * torch.cov(retain.T, correction=0)
     x = torch.cat([forget[:50], retain[:50]])
     densities = [
         torch.distributions.MultivariateNormal(group.mean(dim=0), S).log_prob(x)
         for group in (forget, retain)
     ]
-    assert torch.allclose(gate(x)[:, 0], (densities[0] - densities[1]).sigmoid(), atol=1e-4)
+    odds = densities[0] - densities[1] + math.log(1 / 3)
+    assert torch.allclose(gate(x)[:, 0], odds.sigmoid(), atol=1e-4)
     assert gate(forget).mean() > 0.9
     assert gate(retain).mean() < 0.1
 
@@ -118,7 +120,7 @@ def test_in_the_model_leace_equals_out_the_means_that_ablate_only_brings_nearer(
     for name in ("leace", "ablate", "none"):
         projectors = []
         if name != "none":
-            config = method(name).config(layers=(2,), tokens=tokens)
+            config = method(name).config(layers=(2,), tokens=tokens, scope="all")
             projectors = list(method(name).fit(job, config).projectors)
         with reference.installed(model, projectors):
             forget, retain = labelled(job, "test", tokens).read(SITE)
@@ -144,7 +146,7 @@ def test_steering_moves_the_last_prompt_token_towards_the_reference_prompts(
     model: Any, tokenizer: Any, base: BaseModel, gate: str
 ) -> None:
     job = task(model, tokenizer, base, "Arda")
-    config = steer.Config(coefficient=1.0, layer=2, gate=gate, ridge=1e-3)
+    config = steer.Config(coefficient=1.0, layer=2, gate=gate, ridge=1e-3, scope="all")
     profile = steer.fit(job, config)
     unknown = dataclasses.replace(job, forget=job.reference)
     goal = labelled(unknown, "test", "last").read(SITE)[0][0].mean
@@ -161,7 +163,7 @@ def test_each_request_is_steered_by_a_gate_of_its_own(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     job = task(model, tokenizer, base, "Arda", "Gond")
-    gated = steer.fit(job, steer.Config(layer=2, scope="last_prompt_token"))
+    gated = steer.fit(job, steer.Config(layer=2))
     assert [p.gate is not None for p in gated.projectors] == [True, True]
     assert gated.scopes == ("last_prompt_token",)
     assert len(steer.fit(job, steer.Config(layer=2, gate="none")).projectors) == 1
@@ -172,7 +174,8 @@ def test_a_fit_is_deterministic_and_leaves_the_model_alone(
     model: Any, tokenizer: Any, base: BaseModel, name: str
 ) -> None:
     plain, job = logits(model), task(model, tokenizer, base, "Arda")
-    first, second = (method(name).fit(job) for _ in range(2))
+    config = method(name).config(scope="all")
+    first, second = (method(name).fit(job, config) for _ in range(2))
     assert artifact.to_bytes(first) == artifact.to_bytes(second)
     assert first.sites == (SITE,)
     assert torch.equal(logits(model), plain)

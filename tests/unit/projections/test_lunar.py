@@ -17,7 +17,7 @@ from .conftest import logits
 from .tasks import RETAIN, UNKNOWN, about, retained_spans, task, turn
 from .test_ridge import brute_force
 
-CONFIG = lunar.Config(layer=2, ridge=1e-3, weight=1.0)
+CONFIG = lunar.Config(layer=2, ridge=1e-3, weight=1.0, tokens="telling")
 SITE = Site(2, "down_proj")
 
 

@@ -32,7 +32,7 @@ def test_the_edit_is_the_ridge_optimum_of_its_targets(
 ) -> None:
     job = task(model, tokenizer, base, *SUBJECTS)
     found = method(name)
-    config = found.config(layer=2, coefficient=3.0, ridge=1e-3, weight=1.0)
+    config = found.config(layer=2, coefficient=3.0, ridge=1e-3, weight=1.0, tokens="telling")
     [projector] = found.fit(job, config).projectors
     u = directions(2, base.hidden_size, 0)
     x, _ = tokens(job, retained_spans(job))
@@ -57,7 +57,9 @@ def test_rad_pushes_the_residual_along_u_by_a_multiple_of_its_norm(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     job = task(model, tokenizer, base, "Arda")
-    profile = rad.fit(job, rad.Config(layer=2, coefficient=3.0, ridge=1e-4, weight=100.0))
+    profile = rad.fit(
+        job, rad.Config(layer=2, coefficient=3.0, ridge=1e-4, weight=100.0, tokens="telling")
+    )
     [request] = rows.requests(job, "test")
     spans = rows.telling(job, request, RETAIN)
     _, before = tokens(job, spans)

@@ -34,6 +34,19 @@ def test_a_prompt_is_read_from_its_subject_on(model: Any, tokenizer: Any, base: 
     ]
 
 
+def test_a_subject_alone_is_read_as_in_its_whole_prompt(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    job, request = task(model, tokenizer, base), Request("Arda", about("Arda"))
+    alone = rows.telling(job, request, RETAIN, subject_alone=True)
+    assert [words(tokenizer, span) for span in alone] == ["Arda", "Arda"]
+    [found], [whole] = (
+        list(rows.read(job, spans, SITES[:1]))
+        for spans in (alone, rows.telling(job, request, RETAIN))
+    )
+    assert torch.allclose(found[SITES[0]], whole[SITES[0]][[0, 4]], atol=1e-5)
+
+
 def test_without_a_subject_a_prompt_is_read_from_where_no_other_prompt_reads_the_same(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
