@@ -29,6 +29,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ablate": {},
     "leace": {},
     "steer": {},
+    "rmu": {"layer": 2, "steps": 3},
+    "adaptive-rmu": {"layer": 2, "steps": 3},
+    "grun": {"steps": 3},
+    "mrp": {"steps": 3},
 }
 """The least that each method needs, and few steps for those that train."""
 
