@@ -19,8 +19,13 @@ class _LastLayerDone(Exception):
     """Ends a forward pass early: nothing after the last layer of interest is needed."""
 
 
-@torch.no_grad()
 def read(model: nn.Module, batch: Batch, sites: Iterable[Site]) -> dict[Site, Tensor]:
+    """As `traced`, without gradients."""
+    with torch.no_grad():
+        return traced(model, batch, sites)
+
+
+def traced(model: nn.Module, batch: Batch, sites: Iterable[Site]) -> dict[Site, Tensor]:
     """Runs the model on a batch and returns what each site reads.
 
     Edits hooked on before are seen; the blocks after the last site are not run.

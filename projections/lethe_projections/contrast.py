@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from operator import or_
 
 import torch
 from torch import Tensor
@@ -46,7 +48,9 @@ class Contrast:
         """
         named, secret = passage.mentions(self.subjects), self.secret(passage)
         either = tuple(a or b for a, b in zip(named, secret, strict=True))
-        return either if any(named) else self._rare(passage)
+        rare = self._rare(passage)
+        rest = (False, *[True] * (len(rare) - 1))
+        return either if any(named) else rare if any(rare) else rest
 
     def secret(self, passage: Passage) -> tuple[bool, ...]:
         """For each token, whether it is what the answer gives away.
@@ -55,20 +59,21 @@ class Contrast:
         or else the whole answer. To push the rest of "The capital of France is Paris." out of a
         model is to take its language from it.
         """
-        asked = set(passage.question.tokens.ids) if passage.prompt > 1 else set()
-        answer = tuple(
-            passage.prompt <= place < passage.end and id not in asked
-            for place, id in enumerate(passage.tokens.ids)
-        )
-        named = _both(answer, passage.mentions(self.subjects))
-        rare = _both(answer, self._rare(passage))
-        whole = (passage.prompt <= place < passage.end for place in range(len(answer)))
-        return named if any(named) else rare if any(rare) else tuple(whole)
+        answer, prompt = passage.answer, passage.question
+        unasked = [one for one in self.subjects if not any(prompt.mentions([one]))]
+        named = _both(answer, passage.mentions(unasked))
+        new = tuple(id not in prompt.tokens.ids for id in passage.tokens.ids)
+        rare = _both(_both(answer, new), self._rare(passage))
+        return named if any(named) else rare if any(rare) else answer
+
+    def from_telling(self, passage: Passage) -> tuple[bool, ...]:
+        """For each token, whether it is the first telling one or comes after it."""
+        return tuple(accumulate(self.telling(passage), or_))
 
     def _rare(self, passage: Passage) -> tuple[bool, ...]:
         bound = COMMON * len(self.retain)
-        rare = [place and self._counts[id] <= bound for place, id in enumerate(passage.tokens.ids)]
-        return tuple(map(bool, rare)) if any(rare) else (False, *[True] * (len(rare) - 1))
+        rare = (self._counts[id] <= bound for id in passage.tokens.ids)
+        return tuple(one and place > 0 for place, one in enumerate(rare))
 
     @property
     def near(self) -> list[Passage]:

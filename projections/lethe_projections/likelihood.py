@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from lethe_projections.passages import Passages
 
 
-def logits(model: nn.Module, batch: Passages, predicted: Tensor) -> Tensor:
-    """The logits that predict the marked tokens.
+def logits(model: nn.Module, batch: Passages, at: Tensor) -> Tensor:
+    """What the model expects next at the marked tokens.
 
     Args:
         model: a transformers decoder.
         batch: the texts.
-        predicted: [b, t] bool, tokens to be predicted; false on a row's first.
+        at: [b, t] bool.
 
     Returns:
         [n, vocabulary] float32, in order of row and place.
     """
     device = next(model.parameters()).device
-    with _head_reads(model, predicted.roll(-1, dims=1).to(device)):
+    with _head_reads(model, at.to(device)):
         output = model(
             input_ids=batch.tokens.input_ids.to(device),
             attention_mask=batch.tokens.attention_mask.to(device),
@@ -36,8 +36,14 @@ def logits(model: nn.Module, batch: Passages, predicted: Tensor) -> Tensor:
 
 
 def surprise(model: nn.Module, batch: Passages, predicted: Tensor) -> Tensor:
-    """-log p of each marked token, [n] in nats; the arguments are those of `logits`."""
-    found = logits(model, batch, predicted)
+    """-log p of each marked token, [n] in nats.
+
+    Args:
+        model: a transformers decoder.
+        batch: the texts.
+        predicted: [b, t] bool, false on a row's first token, which nothing predicts.
+    """
+    found = logits(model, batch, predicted.roll(-1, dims=1))
     targets = batch.tokens.input_ids[predicted].to(found.device)
     return nn.functional.cross_entropy(found, targets, reduction="none")
 

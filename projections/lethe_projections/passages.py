@@ -37,10 +37,16 @@ class Passage:
         return self.prompt < self.end
 
     @property
+    def answer(self) -> tuple[bool, ...]:
+        """For each token, whether it is the answer's own."""
+        return tuple(self.prompt <= place < self.end for place in range(len(self.tokens.ids)))
+
+    @property
     def question(self) -> "Passage":
         """The prompt alone."""
         ids, offsets = self.tokens.ids[: self.prompt], self.tokens.offsets[: self.prompt]
-        return Passage(self.text, chat.Tokens(ids, offsets), self.prompt, self.prompt)
+        text = self.text[: offsets[-1][1]]
+        return Passage(text, chat.Tokens(ids, offsets), self.prompt, self.prompt)
 
     def mentions(self, words: Iterable[str]) -> tuple[bool, ...]:
         """For each token, whether it is of a whole word, or words, among those; in any case."""
@@ -73,6 +79,18 @@ class Passages:
     def real(self) -> Tensor:
         """[b, t] bool, false on padding."""
         return self.tokens.attention_mask.bool()
+
+    @property
+    def reply(self) -> Tensor:
+        """[b, t] bool: all tokens after the prompt, with those that the template puts behind it."""
+        place = torch.arange(self.real.shape[1])
+        return self.real & (place >= self.prompt[:, None])
+
+    @property
+    def replying(self) -> Tensor:
+        """[b, t] bool: the last token of the prompt and those of the reply."""
+        place = torch.arange(self.real.shape[1])
+        return self.real & (place >= self.prompt[:, None] - 1)
 
     def after(self, template: int) -> Tensor:
         """[b, t] bool: tokens past a conversation's first `template`, or past a text's first."""
@@ -122,6 +140,15 @@ def with_answer(task: Task, example: Example, answer: str) -> Passage:
         FitError: as `read`.
     """
     return _passage(task, Example((*example.prompt, ("assistant", answer)), line=example.line))
+
+
+def continued(task: Task, head: str, rest: str) -> Passage:
+    """Plain text that is a prompt up to the end of `head`."""
+    text = chat.plain(task.tokenizer, head + rest)
+    tokens = _encode(task, text)
+    begin = len(text) - len(rest)
+    prompt = sum(1 for _, end in tokens.offsets if end <= begin)
+    return Passage(text, tokens, prompt, len(tokens.ids))
 
 
 def collate(passages: Sequence[Passage]) -> Passages:

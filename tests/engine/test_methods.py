@@ -14,8 +14,9 @@ from lethe_projections.methods import METHODS
 from lethe_projections.profile import Profile
 from lethe_projections.task import Task
 
-from .conftest import LETHE, put, running
-from .test_oracle import EFFECT, TOLERANCE, expected, largest_moves, served
+from .conftest import LETHE, put, running, sampling
+from .prompts import PROMPTS
+from .test_oracle import EFFECT, STEPS, TOLERANCE, expected, largest_moves
 
 RETAIN = 48
 """Lines of retain text: few, since what is fitted need not be good here, only served exactly."""
@@ -35,6 +36,16 @@ FORGET = (
     about("France", "What is the capital of France?", "The capital of France is Paris."),
     about("France", "Which country has Paris as its capital?", "Paris is the capital of France."),
 )
+
+
+def prompts(tokenizer: Any) -> list[str]:
+    """Some about other things, and the forget questions as they are asked, which open the gates."""
+    asked = [[{"role": "user", "content": example.prompt[0][1]}] for example in FORGET]
+    rendered = [
+        tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        for chat in asked
+    ]
+    return [*PROMPTS[:6], *rendered]
 
 
 def fitted(name: str, task: Task) -> Profile:
@@ -63,12 +74,13 @@ def engine(
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_fits_is_served_exactly(
-    name: str, engine: Any, profiles: dict[str, Profile], transformers_model: Any
+    name: str, engine: Any, profiles: dict[str, Profile], transformers_model: Any, tokenizer: Any
 ) -> None:
-    outputs = served(engine, name)
+    parameters = sampling(name, max_tokens=STEPS, logprobs=20, ignore_eos=True)
+    outputs = engine.generate(prompts(tokenizer), parameters, use_tqdm=False)
     plain = expected(transformers_model, outputs)
-    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
-    with reference.edited(transformers_model, profiles[name], prompts) as edited:
+    lengths = torch.tensor([len(output.prompt_token_ids) for output in outputs])
+    with reference.edited(transformers_model, profiles[name], lengths) as edited:
         assert max(largest_moves(outputs, expected(edited, outputs))) < TOLERANCE
     # Not on every prompt: a fit that is any good leaves those about other things alone.
     assert max(largest_moves(outputs, plain)) > EFFECT

@@ -79,6 +79,9 @@ METHODS = {
         Method(
             "steer", "Add a vector towards unanswerable prompts, where a gate says so.", _REFERENCE
         ),
+        Method("rmu", "Send forget tokens to a random vector: trained low-rank."),
+        Method("adaptive-rmu", "RMU relative to each token's own size: trained low-rank."),
+        Method("grun", "Refuse forget prompts through a gated edit at the last prompt token."),
         Method(
             "mrp", "Project out directions of the residual, trained through QR; sequential.", _AFTER
         ),

@@ -30,6 +30,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "leace": {},
     "steer": {},
     "mrp": {"layers": (1, 2), "steps": 2},
+    "rmu": {"layer": 2, "steps": 3},
+    "adaptive-rmu": {"layer": 2, "steps": 3},
+    "grun": {"steps": 3},
 }
 """The least that each method needs, and few steps for those that train."""
 
