@@ -12,7 +12,7 @@ from typing import Any
 from lethe_projections import artifact
 from lethe_projections.profile import Profile
 from lethe_vllm.catalogue import Catalogue, Entry
-from lethe_vllm.compositions import Composition, Compositions, composed, digests
+from lethe_vllm.compositions import Compositions, composed, digests
 from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
 from lethe_vllm.once import Once
 from lethe_vllm.selection import BASE_VARIANT, PROFILE_KEY, Selection, Variant, current
@@ -72,8 +72,15 @@ class FrontEnd:
             self._displaced += self.compositions.add(found)
         return found.variant(parts)
 
-    async def resolve_async(self, selection: Selection) -> Variant:
+    async def resolve_async(
+        self, selection: Selection, displace: Callable[[str], object]
+    ) -> Variant:
         """As `resolve`. Files are read and profiles composed in threads, one composition once.
+
+        Args:
+            selection: what was asked for.
+            displace: told the digest of each composition that made room, to unload it when
+                nothing uses it; a load by another request would not wait for that.
 
         Raises:
             LetheError: as `resolve`.
@@ -81,15 +88,16 @@ class FrontEnd:
         parts = await asyncio.to_thread(self.catalogue.find, selection)
         if len(parts) < 2:
             return parts[0].variant if parts else BASE_VARIANT
-        found = self.compositions.use(parts)
-        if found is None:
-            found = await self._composing.do(digests(parts), lambda: self._compose_once(parts))
+        # Asked again once it is made: it may have been displaced before this request went on.
+        while (found := self.compositions.use(parts)) is None:
+            await self._composing.do(digests(parts), lambda: self._compose_once(parts, displace))
         return found.variant(parts)
 
-    async def _compose_once(self, parts: tuple[Entry, ...]) -> Composition:
-        found = await asyncio.to_thread(composed, parts)
-        self._displaced += self.compositions.add(found)
-        return found
+    async def _compose_once(
+        self, parts: tuple[Entry, ...], displace: Callable[[str], object]
+    ) -> None:
+        for displaced in self.compositions.add(await asyncio.to_thread(composed, parts)):
+            displace(displaced)
 
     def take_displaced(self) -> list[str]:
         """Digests of compositions that made room for others since the last call."""

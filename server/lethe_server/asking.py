@@ -65,7 +65,7 @@ def agreed(header: Selection | None, model: Selection | None) -> Selection | Non
 
 def wants_beams(body: bytes) -> bool:
     """Whether a JSON body asks for vLLM's beam search."""
-    return b"use_beam_search" in body and bool(dict(_top_level(body)).get("use_beam_search"))
+    return bool(dict(_top_level(body)).get("use_beam_search"))
 
 
 def _by_header(values: Sequence[str]) -> Selection | None:

@@ -66,12 +66,11 @@ class Serving:
         if selection is None:
             return BASE_VARIANT
         try:
-            variant = await self.front_end.resolve_async(selection)
+            return await self.front_end.resolve_async(
+                selection, lambda displaced: unload_unneeded(self, displaced)
+            )
         except ArtifactError as error:
             raise UnavailableError(str(error)) from error
-        for displaced in self.front_end.take_displaced():
-            unload_unneeded(self, displaced)
-        return variant
 
     async def make_resident(self, variant: Variant) -> None:
         """Loads a variant on every rank, if it is not yet.

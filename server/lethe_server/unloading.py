@@ -29,11 +29,18 @@ async def unnamed(serving: "Serving", digest: str) -> None:
 
 
 async def _unload(serving: "Serving", digest: str) -> None:
-    await serving.uses.ended(digest)
-    async with serving.writing:
-        if not await asyncio.to_thread(serving.front_end.needs, digest):
-            serving.answered.pop(digest, None)
-            await serving.front_end.unload_async(digest, serving.rpc)
+    front_end = serving.front_end
+    while True:
+        await serving.uses.ended(digest)
+        async with serving.writing:
+            named = await asyncio.to_thread(front_end.catalogue.holds, digest)
+            # From here until the engine is told nothing is awaited: no request comes between.
+            if named or digest in front_end.compositions:
+                return
+            if digest not in serving.uses:
+                serving.answered.pop(digest, None)
+                await front_end.unload_async(digest, serving.rpc)
+                return
 
 
 def _finished(task: "asyncio.Task[None]") -> None:

@@ -29,6 +29,9 @@ class Uses:
                 del self._count[digest]
                 self._wake(digest)
 
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._count
+
     async def ended(self, digest: str) -> None:
         """Returns when no request uses the digest."""
         while self._count[digest]:

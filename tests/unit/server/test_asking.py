@@ -128,6 +128,8 @@ def test_the_longest_served_name_counts(model: str, expected: str | None) -> Non
         (body(messages=["use_beam_search"]), False),
         (body(inner={"use_beam_search": True}), False),
         (b"{not json, use_beam_search", False),
+        (b'{"use\\u005fbeam_search": true}', True),
+        ('{"use_beam_search": true}'.encode("utf-16"), True),
     ],
 )
 def test_a_beam_search_is_told_from_its_mention(content: bytes, expected: bool) -> None:

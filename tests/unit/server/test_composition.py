@@ -1,83 +1,117 @@
-"""Several profiles in one request: one digest whatever the order, kept, displaced and dropped."""
+"""Compositions through the application: who asks gets exactly that, and nothing is left behind."""
 
 import asyncio
-import json
+import random
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
+import torch
 
 from lethe_projections import artifact
 from lethe_projections.compose import compose
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
+from lethe_vllm import frontend as resolving
+from lethe_vllm.selection import current
 
 from .fakes import BASE, Server, make
 
-CHAT, PROFILES = "/v1/chat/completions", "/v1/unlearning/profiles"
-HEADER = "X-Unlearning-Profile"
+CHAT = "/v1/chat/completions"
+PROFILES = "/v1/unlearning/profiles"
+NAMES = "abcde"
+DIGESTS = {name: artifact.digest(make(seed)) for seed, name in enumerate(NAMES)}
 
 
-def put(server: Server, **profiles: bytes) -> None:
-    for name, data in profiles.items():
-        assert server.request("PUT", f"{PROFILES}/{name}", content=data).status_code in (200, 201)
+def composed_bytes(*seeds: int) -> bytes:
+    return artifact.to_bytes(compose([artifact.from_bytes(make(seed)) for seed in seeds]))
 
 
-def ask(server: Server, profile: str, **body: Any) -> httpx.Response:
-    return server.post(CHAT, json={"messages": [], **body}, headers={HEADER: profile})
+AB, BC = artifact.digest(composed_bytes(0, 1)), artifact.digest(composed_bytes(1, 2))
 
 
-def composed(*data: bytes) -> str:
-    profile = compose([artifact.from_bytes(one) for one in data])
-    return artifact.digest(artifact.to_bytes(profile))
+@pytest.fixture
+def server(server: Server) -> Server:
+    for seed, name in enumerate(NAMES):
+        server.serving.catalogue.put(name, make(seed))
+    return server
 
 
-def test_a_composition_is_served_by_its_own_digest_in_any_order(server: Server) -> None:
-    put(server, a=make(1), b=make(2))
-    digest = composed(make(1), make(2))
-    first = digest[:12]
-    for asked in ("a+b", "b+a", "b+a+b"):
-        reply = ask(server, asked)
-        assert (reply.status_code, reply.headers[HEADER]) == (200, f"a+b@{first}")
-        assert reply.json()["served_by"] == "a+b"
-    by_model = server.post(CHAT, json={"model": "smollm2:b+a"})
-    assert by_model.headers[HEADER] == f"a+b@{first}"
-    assert [call for call in server.engine.calls if call[1] == digest] == [("lethe_load", digest)]
-    assert digest not in (composed(make(1)), composed(make(2)))
+def ask(server: Server, profile: str) -> httpx.Response:
+    return server.post(CHAT, json={"model": "smollm2"}, headers={"X-Unlearning-Profile": profile})
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "says"),
-    [("a+none", 404, "'none'"), ("a+base", 400, "'base' alone"), ("a+b@01234567", 404, "01234567"),
-     ("+".join("abcdefghi"), 400, "at most 8")],
-)  # fmt: skip
-def test_a_composition_that_cannot_be_is_an_error(
-    server: Server, asked: str, status: int, says: str
+    ("headers", "model"),
+    [
+        ({"X-Unlearning-Profile": "a+b"}, "smollm2"),
+        ({"X-Unlearning-Profile": "b+a"}, "smollm2"),
+        ({"X-Unlearning-Profile": f"b@{DIGESTS['b'][:8]}+a"}, "smollm2"),
+        ({}, "smollm2:b+a"),
+        ({"X-Unlearning-Profile": "b+a"}, "smollm2:a+b"),
+    ],
+)
+def test_several_names_are_served_by_their_composition(
+    server: Server, headers: dict[str, str], model: str
 ) -> None:
-    put(server, a=make(1), b=make(2))
-    reply = ask(server, asked)
+    reply = server.post(CHAT, json={"model": model}, headers=headers)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["served_by"] == "a+b"
+    assert reply.headers["x-unlearning-profile"] == f"a+b@{AB[:12]}"
+    assert server.engine.calls == [("lethe_load", AB)]
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "says"),
+    [
+        ("a+spain", 404, "found 'spain'"),
+        ("a+b@00000000", 404, "profile b: expected digest 00000000"),
+        ("base+a", 400, "'base' alone"),
+        ("+".join("abcdefghi"), 400, "at most 8"),
+        ("a+b+c+d+e", 400, "rank 8 or less for all profiles together, found 10"),
+    ],
+)
+def test_what_cannot_be_composed_is_refused(
+    server: Server, profile: str, status: int, says: str
+) -> None:
+    reply = ask(server, profile)
     assert reply.status_code == status
     assert says in reply.json()["error"]["message"]
+    assert server.engine.calls == []
 
 
-def test_a_rank_past_the_bound_is_refused(server: Server) -> None:
-    put(server, **{name: make(seed) for seed, name in enumerate("abcde")})
-    assert ask(server, "a+b+c+d").status_code == 200
-    reply = ask(server, "a+b+c+d+e")
-    assert reply.status_code == 400
-    assert "expected rank 8 or less" in reply.json()["error"]["message"]
+def test_concurrent_first_requests_compose_and_load_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    real = resolving.composed
+
+    def counted(parts: Sequence[Any]) -> Any:
+        made.append(len(parts))
+        return real(parts)
+
+    monkeypatch.setattr(resolving, "composed", counted)
+
+    async def use(client: httpx.AsyncClient) -> set[str]:
+        models = [f"smollm2:{name}" for name in ("a+b", "b+a")] * 4
+        replies = await asyncio.gather(*(client.post(CHAT, json={"model": m}) for m in models))
+        return {reply.headers["x-unlearning-profile"] for reply in replies}
+
+    assert server.run(use) == {f"a+b@{AB[:12]}"}
+    assert made == [2]
+    assert server.engine.calls == [("lethe_load", AB)]
 
 
-def test_concurrent_first_requests_compose_and_load_once(server: Server) -> None:
-    put(server, a=make(1), b=make(2))
-
-    async def use(client: httpx.AsyncClient) -> list[httpx.Response]:
-        post = (client.post(CHAT, json={}, headers={HEADER: "a+b"}) for _ in range(20))
-        return list(await asyncio.gather(*post))
-
-    assert {reply.status_code for reply in server.run(use)} == {200}
-    digest = composed(make(1), make(2))
-    assert [call for call in server.engine.calls if call[1] == digest] == [("lethe_load", digest)]
+def test_a_comparison_takes_compositions(server: Server) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "profiles": ["b+a", "a", "base"]}
+    results = server.post("/v1/unlearning/compare", json=body).json()["results"]
+    assert [result["profile"] for result in results] == ["a+b", "a", "base"]
+    assert [result["digest"] for result in results] == [AB, DIGESTS["a"], None]
+    assert results[0]["text"] == "as a+b"
+    body["profiles"] = ["b+a", "a+b"]
+    assert server.post("/v1/unlearning/compare", json=body).status_code == 400
 
 
 async def settled() -> None:
@@ -87,68 +121,182 @@ async def settled() -> None:
 
 
 def test_a_replaced_part_takes_its_compositions_with_it(server: Server) -> None:
-    old, new = composed(make(1), make(2)), composed(make(1), make(3))
-    put(server, a=make(1), b=make(2))
+    old, new = (artifact.digest(composed_bytes(0, seed)) for seed in (1, 9))
 
     async def use(client: httpx.AsyncClient) -> None:
         def ask() -> Any:
-            return client.post(CHAT, json={}, headers={HEADER: "a+b"})
+            return client.post(CHAT, json={}, headers={"X-Unlearning-Profile": "a+b"})
 
-        assert (await ask()).headers[HEADER] == f"a+b@{old[:12]}"
-        await client.put(f"{PROFILES}/b", content=make(3))
+        assert (await ask()).headers["x-unlearning-profile"] == f"a+b@{old[:12]}"
+        await client.put(f"{PROFILES}/b", content=make(9))
         await settled()
         serving = server.serving
         assert all(old not in kept for kept in (server.engine.held, serving.answered))
         assert old not in serving.front_end.resident
-        assert (await ask()).headers[HEADER] == f"a+b@{new[:12]}"
+        assert (await ask()).headers["x-unlearning-profile"] == f"a+b@{new[:12]}"
         assert (await client.delete(f"{PROFILES}/a")).status_code == 200
         await settled()
         assert (await ask()).status_code == 404
-        assert server.engine.held == {artifact.digest(make(3))}
+        assert server.engine.held == {artifact.digest(make(9))}
 
     server.run(use)
 
 
 def test_a_part_with_another_name_keeps_its_compositions(server: Server) -> None:
-    put(server, a=make(1), b=make(2), also=make(2))
+    server.serving.catalogue.put("twin", make(0))
     ask(server, "a+b")
-    server.request("DELETE", f"{PROFILES}/b")
-    assert composed(make(1), make(2)) in server.engine.held
-    assert ask(server, "a+also").headers[HEADER] == f"a+also@{composed(make(1), make(2))[:12]}"
+    server.request("DELETE", f"{PROFILES}/twin")
+    assert AB in server.engine.held
 
 
-def test_the_composition_used_longest_ago_makes_room(server: Server) -> None:
+def test_a_composition_under_way_is_held_until_it_ends(server: Server) -> None:
+    async def use(client: httpx.AsyncClient) -> None:
+        asked = {"model": "smollm2:a+b"}
+        stream = asyncio.create_task(client.post("/v1/stream", json=asked))
+        while not server.serving.uses._count[AB]:
+            await asyncio.sleep(0.001)
+        await client.delete(f"{PROFILES}/a")
+        assert (await client.post(CHAT, json=asked)).status_code == 404
+        await asyncio.sleep(0.05)
+        assert AB in server.engine.held
+        server.gate.set()
+        assert (await stream).text.split() == ["a+b"] * 3 + ["end"]
+
+    server.run(use)
+    assert server.engine.held == set()
+
+
+def test_a_displaced_composition_is_unloaded_and_comes_back_when_asked(server: Server) -> None:
     server.serving.front_end.compositions.limit = 2
-    put(server, a=make(1), b=make(2), c=make(3))
-    for asked in ("a+b", "a+c", "a+b", "b+c"):
-        assert ask(server, asked).status_code == 200
-    of = {"a": make(1), "b": make(2), "c": make(3)}
-    held = {name: composed(*(of[part] for part in name)) in server.engine.held
-            for name in ("ab", "ac", "bc")}  # fmt: skip
-    assert held == {"ab": True, "ac": False, "bc": True}
+    for profile in ("a+b", "b+c", "c+d"):
+        assert ask(server, profile).status_code == 200
+    assert AB not in server.engine.held
+    assert BC in server.engine.held
+    assert len(server.engine.held) == 2
+    assert set(server.serving.answered) == server.engine.held
+    assert ask(server, "a+b").status_code == 200
+    assert AB in server.engine.held
 
 
-def test_a_comparison_takes_compositions(server: Server) -> None:
-    put(server, a=make(1), b=make(2))
-    body = {"messages": [{"role": "user", "content": "x"}], "profiles": ["base", "a", "b+a"]}
-    results = server.post("/v1/unlearning/compare", json=body).json()["results"]
-    assert [result["profile"] for result in results] == ["base", "a", "a+b"]
-    assert results[2]["digest"] == composed(make(1), make(2))
+def test_a_composition_displaced_while_in_use_and_asked_again_stays(server: Server) -> None:
+    server.serving.front_end.compositions.limit = 1
+
+    async def use(client: httpx.AsyncClient) -> None:
+        stream = asyncio.create_task(client.post("/v1/stream", json={"model": "smollm2:a+b"}))
+        while not server.serving.uses._count[AB]:
+            await asyncio.sleep(0.001)
+        for profile in ("b+c", "a+b"):
+            reply = await client.post(CHAT, json={"model": f"smollm2:{profile}"})
+            assert reply.status_code == 200
+        server.gate.set()
+        await stream
+
+    server.run(use)
+    assert server.engine.held == {AB}
 
 
-def scoped(scope: str) -> bytes:
-    A = artifact.from_bytes(make(7)).projectors[0].A
-    return artifact.to_bytes(Profile(BASE, (Projector(Site(1, "block"), A, A, scope=scope),), "x"))
+def test_a_composition_and_a_name_of_one_digest_do_without_each_other(server: Server) -> None:
+    server.serving.front_end.compositions.limit = 1
+    ask(server, "a+b")
+    server.request("PUT", f"{PROFILES}/both", content=composed_bytes(0, 1))
+    assert ask(server, "both").headers["x-unlearning-profile"] == f"both@{AB[:12]}"
+    ask(server, "b+c")
+    assert server.engine.held == {AB, BC}
+    ask(server, "a+b")
+    server.request("DELETE", f"{PROFILES}/both")
+    assert server.engine.held == {AB}
 
 
-def test_beam_search_is_refused_for_a_scope_that_it_would_shift(server: Server) -> None:
-    put(server, whole=scoped("all"), last=scoped("last_prompt_token"))
-    for profile in ("last", "last+whole"):
-        refused = ask(server, profile, use_beam_search=True)
-        assert refused.status_code == 400
-        assert "use_beam_search" in refused.json()["error"]["message"]
-        assert ask(server, profile, use_beam_search=False).status_code == 200
-    for profile in ("whole", "base"):
-        reply = ask(server, profile, use_beam_search=True)
-        assert reply.status_code == 200
-        assert json.loads(reply.json()["body"])["use_beam_search"] is True
+def positional(scope: str) -> bytes:
+    factor = torch.ones(1, 8)
+    projector = Projector(Site(1, "block"), factor, factor, scope=scope)
+    return artifact.to_bytes(Profile(BASE, (projector,), "synthetic"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "beams", "status"),
+    [
+        ("prompted", True, 400),
+        ("prompted", False, 200),
+        ("a+prompted", True, 400),
+        ("prompted", "true", 400),
+        ("a", True, 200),
+        ("base", True, 200),
+    ],
+)
+def test_beam_search_is_refused_where_the_end_of_the_prompt_matters(
+    server: Server, profile: str, beams: Any, status: int
+) -> None:
+    server.serving.catalogue.put("prompted", positional("prompt"))
+    reply = server.post(CHAT, json={"model": f"smollm2:{profile}", "use_beam_search": beams})
+    assert reply.status_code == status
+    if status == 400:
+        assert "use_beam_search" in reply.json()["error"]["message"]
+
+
+class Busy:
+    """An engine whose calls take effect in order, and answer when they like."""
+
+    def __init__(self, server: Server, chance: random.Random) -> None:
+        self.held, self.chance = server.engine.held, chance
+        object.__setattr__(server.serving, "rpc", self.rpc)
+
+    async def rpc(self, method: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        (self.held.add if method == "lethe_load" else self.held.discard)(args[0])
+        await self.pause()
+        return [{"digest": args[0], "error": 0.0}]
+
+    async def pause(self) -> None:
+        for _ in range(self.chance.randrange(40)):
+            await asyncio.sleep(self.chance.random() * 0.002)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_comes_and_goes_a_request_gets_its_variant_or_an_error(  # noqa: C901
+    server: Server, seed: int
+) -> None:
+    chance = random.Random(seed)
+    engine = Busy(server, chance)
+    server.serving.front_end.compositions.limit = 2
+    statuses: Counter[int] = Counter()
+
+    @server.app.post("/v1/completions")
+    async def complete() -> dict[str, str]:
+        variant = current.get()
+        assert variant is not None
+        for _ in range(3):
+            assert variant.digest in engine.held, "a running request lost its variant"
+            await engine.pause()
+        return {"name": variant.name, "digest": variant.digest}
+
+    async def one(client: httpx.AsyncClient) -> None:
+        await engine.pause()
+        names = chance.sample("abc", chance.randrange(1, 4))
+        reply = await client.post("/v1/completions", json={"model": f"smollm2:{'+'.join(names)}"})
+        statuses[reply.status_code] += 1
+        if reply.status_code == 200:
+            assert reply.json()["name"] == "+".join(sorted(names))
+            named = reply.headers["x-unlearning-profile"]
+            assert named == f"{reply.json()['name']}@{reply.json()['digest'][:12]}"
+
+    async def change(client: httpx.AsyncClient) -> None:
+        await engine.pause()
+        url = f"{PROFILES}/{chance.choice('ab')}"
+        if chance.random() < 0.3:
+            await client.delete(url)
+        else:
+            await client.put(url, content=make(chance.randrange(20, 24)))
+
+    async def use(client: httpx.AsyncClient) -> None:
+        for _ in range(25):
+            await asyncio.gather(*(one(client) for _ in range(6)), change(client))
+
+    server.run(use)
+    assert set(statuses) <= {200, 404, 503}
+    assert statuses[200] > 25
+    serving = server.serving
+    needed = {d for d in engine.held if serving.front_end.needs(d)}
+    assert engine.held == needed == serving.front_end.resident
+    assert len(serving.front_end.compositions) <= 2
+    assert set(serving.answered) <= needed
+    assert not serving.uses._count
