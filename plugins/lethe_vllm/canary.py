@@ -62,7 +62,10 @@ def check_profile(digest: str, projectors: Iterable[Projector], bank: FactorBank
         UnavailableError: an edit came out wrong, or touched a token of the base.
     """
     worst = 0.0
-    for key, active in zip(bank.keys(digest), active_by_kind(projectors), strict=True):
+    # By key, since kinds of token that are edited alike share one.
+    for key, active in dict(
+        zip(bank.keys(digest), active_by_kind(projectors), strict=True)
+    ).items():
         by_site = sorted(active, key=lambda projector: projector.site)
         for _, group in groupby(by_site, key=lambda projector: projector.site):
             worst = max(worst, _check_site(str(key), tuple(group), bank))

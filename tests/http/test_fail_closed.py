@@ -30,7 +30,8 @@ BODIES: dict[str, dict[str, Any]] = {
         (None, {"model": "smollm2:spain"}, 404),
         ("base", {"model": "smollm2:france"}, 400),
         ("alpha", {"model": "smollm2:france"}, 400),
-        ("alpha+beta", {}, 400),
+        ("alpha+base", {}, 400),
+        ("alpha+nobody", {}, 404),
         ("", {}, 400),
         (None, {"vllm_xargs": {"unlearning_profile": "france"}}, 400),
         ("france", {"vllm_xargs": {"unlearning_profile": "france"}}, 400),
@@ -104,7 +105,7 @@ def _bad(base: BaseModel) -> dict[str, tuple[bytes, int, str]]:
         "wrong shape": (_header_changed(good, b"[4,576]", b"[4,575]"), 400, "expected"),
         "pickle": (b"\x80\x04\x95junk", 400, "a pickle"),
         "unknown version": (
-            _header_changed(good, rb"format_version\":1", rb"format_version\":9"),
+            _header_changed(good, rb"format_version\":2", rb"format_version\":9"),
             400,
             "found 9",
         ),

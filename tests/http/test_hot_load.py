@@ -14,7 +14,7 @@ from .profiles import synthetic
 from .server import PROFILES, Server
 
 STORY = "Write a long story about a lighthouse keeper and his dog."
-LONG = 96
+LONG = 160
 
 
 @dataclass
