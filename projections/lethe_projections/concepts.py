@@ -43,19 +43,20 @@ class Concept:
         return self.second - self.count * self.mean.outer(self.mean)
 
 
-def read(task: Task, spans: Sequence[Span], site: Site) -> Concept:
-    """The class of the spans' tokens at a site.
+def read(task: Task, spans: Sequence[Span], sites: Sequence[Site]) -> dict[Site, Concept]:
+    """The class of the spans' tokens at each site, all in one pass over the texts.
 
     Raises:
         FitError: there is no token.
     """
-    count, total, second = 0, torch.zeros(()), torch.zeros(())
-    for found in rows.read(task, spans, [site]):
-        x = found[site]
-        count, total, second = count + len(x), total + x.sum(dim=0), second + x.T @ x
-    if count == 0:
+    found: dict[Site, Concept] = {}
+    for batch in rows.read(task, spans, sites):
+        for site, x in batch.items():
+            part = Concept(len(x), x.sum(dim=0), x.T @ x)
+            found[site] = joined([found[site], part]) if site in found else part
+    if not found:
         raise FitError("expected at least one token to tell apart, found none; give more text")
-    return Concept(count, total, second)
+    return found
 
 
 def joined(concepts: Iterable[Concept]) -> Concept:

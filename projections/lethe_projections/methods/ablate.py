@@ -23,23 +23,22 @@ class Config(Hyperparameters):
 
     layers: tuple[int, ...] = hyper(
         (),
-        "blocks after which it is removed, 0-based; default: the one at half of the depth",
+        "blocks after which it is removed, 0-based; default: the one at 1/30 of the depth",
         low=0,
-        source="the middle, where a prompt's last token has gathered what is asked",
+        source="measured on development subjects; early, as in rocr",
     )
     tokens: str = hyper(
-        "last",
-        "where forget and retain prompts are compared: at the last prompt token, or forget prompts "
-        "from the first token that tells them apart and all retain tokens",
+        "subject",
+        "where they are compared: forget prompts at the subject's tokens, or from its first to the "
+        "prompt's end, with all retain tokens; or both at the last prompt token",
         choices=TOKENS,
-        source="Arditi et al., section 2: after the instruction",
+        source="measured on development subjects; Arditi et al. read after the instruction",
     )
     scope: str = hyper(
-        "last_prompt_token",
-        "on which tokens it is removed",
+        "all",
+        "on which tokens it is removed; last_prompt_token suits tokens last",
         choices=tuple(SCOPES),
-        source="where it is read; on all tokens, as in Arditi et al., it cost 0.6 nats a token on "
-        "retain text of the embedded model",
+        source="a subject may stand anywhere",
     )
 
 
@@ -53,12 +52,12 @@ def fit(task: Task, config: Config) -> Profile:
         FitError: no forget examples, no retain text, or a layer out of range.
     """
     depth = task.base.num_layers
-    layers = checked_layers(config.layers or (depth // 2,), depth)
+    layers = checked_layers(config.layers or (round(depth / 30),), depth)
     config = replace(config, layers=layers)
     data = labelled(task, "ablate", config.tokens)
-    projectors = []
-    for layer in layers:
-        forget, retain = data.read(Site(layer, "block"))
-        D = concepts.differences(forget, retain)
-        projectors.append(Projector.orthogonal(Site(layer, "block"), D, config.scope))
+    found = data.read([Site(layer, "block") for layer in layers])
+    projectors = [
+        Projector.orthogonal(site, concepts.differences(forget, retain), config.scope)
+        for site, (forget, retain) in found.items()
+    ]
     return task.profile("ablate", config, projectors)

@@ -32,16 +32,16 @@ class Config(Hyperparameters):
 
     layers: tuple[int, ...] = hyper(
         (),
-        "blocks after which they are erased, 0-based; default: the one at half of the depth",
+        "blocks after which they are erased, 0-based; default: the one at 1/30 of the depth",
         low=0,
-        source="the middle, where a prompt's last token has gathered what is asked",
+        source="measured on development subjects; early, as in rocr",
     )
     tokens: str = hyper(
-        "last",
-        "where forget and retain prompts are compared: at the last prompt token, or forget prompts "
-        "from the first token that tells them apart and all retain tokens",
+        "subject",
+        "where they are compared: forget prompts at the subject's tokens, or from its first to the "
+        "prompt's end, with all retain tokens; or both at the last prompt token",
         choices=TOKENS,
-        source="as in ablate",
+        source="measured on development subjects: erased at a prompt's end, the answer still comes",
     )
     ridge: float = hyper(
         1e-6,
@@ -52,10 +52,10 @@ class Config(Hyperparameters):
         source="the paper takes a pseudo-inverse",
     )
     scope: str = hyper(
-        "last_prompt_token",
-        "on which tokens they are erased",
+        "all",
+        "on which tokens they are erased; last_prompt_token suits tokens last",
         choices=tuple(SCOPES),
-        source="where they are read, as in ablate",
+        source="a subject may stand anywhere",
     )
 
 
@@ -70,13 +70,11 @@ def fit(task: Task, config: Config) -> Profile:
             nearly the same mean.
     """
     depth = task.base.num_layers
-    layers = checked_layers(config.layers or (depth // 2,), depth)
+    layers = checked_layers(config.layers or (round(depth / 30),), depth)
     config = replace(config, layers=layers)
     data = labelled(task, "leace", config.tokens)
-    projectors = []
-    for layer in layers:
-        site = Site(layer, "block")
-        projectors.append(eraser(site, *data.read(site), config))
+    found = data.read([Site(layer, "block") for layer in layers])
+    projectors = [eraser(site, *classes, config) for site, classes in found.items()]
     return task.profile("leace", config, projectors)
 
 

@@ -14,8 +14,9 @@ import torch
 
 from lethe_projections import concepts, rows
 from lethe_projections.concepts import Concept
-from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
+from lethe_projections.methods.hyperparameters import Hyperparameters, hyper
 from lethe_projections.methods.labelled import TOKENS, labelled
+from lethe_projections.methods.random_direction import default_layer
 from lethe_projections.methods.reference_direction import directions
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Gate, Projector, Site
@@ -32,9 +33,9 @@ class Config(Hyperparameters):
     )
     layer: int = hyper(
         0,
-        "block after which it is added, 0-based; 0: the one at half of the depth",
+        "block after which it is added, 0-based; 0: at 7/32 of the depth",
         low=0,
-        source="the middle, where a prompt's last token has gathered what is asked",
+        source="as in rad",
     )
     gate: str = hyper(
         "hard",
@@ -44,25 +45,25 @@ class Config(Hyperparameters):
         source="without a gate every prompt is steered",
     )
     tokens: str = hyper(
-        "last",
-        "where the gate tells forget from retain prompts: at the last prompt token, or forget "
-        "prompts from the first token that tells them apart and all retain tokens",
+        "subject",
+        "where they are compared: forget prompts at the subject's tokens, or from its first to the "
+        "prompt's end, with all retain tokens; or both at the last prompt token",
         choices=TOKENS,
-        source="the vector is read at the last prompt token",
+        source="measured on development subjects: a gate fitted at the last token opens to all "
+        "questions of a kind",
     )
     ridge: float = hyper(
-        0.01,
+        1e-6,
         "added to the discriminant's covariance, as a share of its mean diagonal",
         low=0,
         above=True,
-        source="as for rocr",
+        source="as for leace: a few dimensions of a residual are so large that more hides the rest",
     )
     scope: str = hyper(
-        "last_prompt_token",
-        "on which tokens it is added",
+        "all",
+        "on which tokens it is added; last_prompt_token suits tokens last",
         choices=tuple(SCOPES),
-        source="where the vector and the gate are read; on all tokens the gate opens where it was "
-        "never fitted",
+        source="a subject may stand anywhere",
     )
 
 
@@ -76,15 +77,14 @@ def fit(task: Task, config: Config) -> Profile:
     Raises:
         FitError: no forget examples, no retain text, or a layer out of range.
     """
-    depth = task.base.num_layers
-    layer = checked_layers((config.layer or depth // 2,), depth)[0]
+    layer = default_layer(config.layer, task.base.num_layers)
     config = replace(config, layer=layer)
     data = labelled(task, "steer", config.tokens)
     site = Site(layer, "block")
     S = config.coefficient * directions(task, rows.requests(task, "steer"), [layer])[layer]
     if config.gate == "none":
         return task.profile("steer", config, [_steering(site, S.mean(dim=0), None, config)])
-    gates = _gates(*data.read(site), config)
+    gates = _gates(*data.read([site])[site], config)
     projectors = [_steering(site, s, gate, config) for s, gate in zip(S, gates, strict=True)]
     return task.profile("steer", config, projectors)
 

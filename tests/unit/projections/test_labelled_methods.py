@@ -111,7 +111,7 @@ def test_a_discriminant_is_the_log_odds_of_two_gaussians() -> None:
     assert gate(retain).mean() < 0.1
 
 
-@pytest.mark.parametrize("tokens", ["last", "telling"])
+@pytest.mark.parametrize("tokens", ["subject", "telling", "last"])
 def test_in_the_model_leace_equals_out_the_means_that_ablate_only_brings_nearer(
     model: Any, tokenizer: Any, base: BaseModel, tokens: str
 ) -> None:
@@ -123,7 +123,7 @@ def test_in_the_model_leace_equals_out_the_means_that_ablate_only_brings_nearer(
             config = method(name).config(layers=(2,), tokens=tokens, scope="all")
             projectors = list(method(name).fit(job, config).projectors)
         with reference.installed(model, projectors):
-            forget, retain = labelled(job, "test", tokens).read(SITE)
+            forget, retain = labelled(job, "test", tokens).read([SITE])[SITE]
         gaps[name] = float((forget[0].mean - retain.mean).norm())
     assert gaps["none"] > 0.1
     assert gaps["leace"] < 1e-3 * gaps["none"]
@@ -146,13 +146,13 @@ def test_steering_moves_the_last_prompt_token_towards_the_reference_prompts(
     model: Any, tokenizer: Any, base: BaseModel, gate: str
 ) -> None:
     job = task(model, tokenizer, base, "Arda")
-    config = steer.Config(coefficient=1.0, layer=2, gate=gate, ridge=1e-3, scope="all")
+    config = steer.Config(coefficient=1.0, layer=2, gate=gate, ridge=1e-3, tokens="last")
     profile = steer.fit(job, config)
     unknown = dataclasses.replace(job, forget=job.reference)
-    goal = labelled(unknown, "test", "last").read(SITE)[0][0].mean
-    before, kept = labelled(job, "test", "last").read(SITE)
+    goal = labelled(unknown, "test", "last").read([SITE])[SITE][0][0].mean
+    before, kept = labelled(job, "test", "last").read([SITE])[SITE]
     with reference.edited(model, profile):
-        after, moved = labelled(job, "test", "last").read(SITE)
+        after, moved = labelled(job, "test", "last").read([SITE])[SITE]
     start = (before[0].mean - goal).norm()
     assert (after[0].mean - goal).norm() < 0.2 * start
     drift = (moved.mean - kept.mean).norm()
@@ -163,7 +163,7 @@ def test_each_request_is_steered_by_a_gate_of_its_own(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     job = task(model, tokenizer, base, "Arda", "Gond")
-    gated = steer.fit(job, steer.Config(layer=2))
+    gated = steer.fit(job, steer.Config(layer=2, scope="last_prompt_token"))
     assert [p.gate is not None for p in gated.projectors] == [True, True]
     assert gated.scopes == ("last_prompt_token",)
     assert len(steer.fit(job, steer.Config(layer=2, gate="none")).projectors) == 1
@@ -174,7 +174,8 @@ def test_a_fit_is_deterministic_and_leaves_the_model_alone(
     model: Any, tokenizer: Any, base: BaseModel, name: str
 ) -> None:
     plain, job = logits(model), task(model, tokenizer, base, "Arda")
-    config = method(name).config(scope="all")
+    place = {"layer": 2, "gate": "none"} if name == "steer" else {"layers": (2,)}
+    config = method(name).config(**place)
     first, second = (method(name).fit(job, config) for _ in range(2))
     assert artifact.to_bytes(first) == artifact.to_bytes(second)
     assert first.sites == (SITE,)
