@@ -24,8 +24,10 @@ RETAIN = 48
 QUICK = {"layer": 8, "epochs": 1, "steps": 4}
 """Hyper-parameters by which a fit is short, where a method has them."""
 
-SETTINGS: dict[str, dict[str, Any]] = {"rocr": {"target": "Narnia"}}
-"""What a method needs besides."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    name: {"layer": 5, "steps": 30} for name in ("rmu", "adaptive-rmu")
+}
+"""What a method needs to have an effect worth the name; these two read no further than a layer."""
 
 
 def about(subject: str, question: str, answer: str) -> Example:
