@@ -38,6 +38,11 @@ class Concept:
         return self.total / self.count
 
     @property
+    def norm(self) -> float:
+        """The root mean square of |x|."""
+        return float((self.second.trace() / self.count).sqrt())
+
+    @property
     def scatter(self) -> Tensor:
         """[d, d] float64, the sum of (x - mean) (x - mean)^T."""
         return self.second - self.count * self.mean.outer(self.mean)

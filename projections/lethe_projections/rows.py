@@ -57,16 +57,21 @@ def requests(task: Task, method: str) -> tuple[Request, ...]:
             f"{task.after.method}; give both requests' examples to one fit, or compose the profiles"
         )
     subjects = dict.fromkeys(example.subject for example in task.needs_forget())
-    bound = min(MAX_RANK, task.base.hidden_size)
-    if len(subjects) > bound:
-        raise FitError(
-            f"forget: expected up to {bound} subjects, one row of the edit each, found "
-            f"{len(subjects)}; fit them in several profiles"
-        )
+    check_rank(len(subjects), task)
     return tuple(
         Request(subject, tuple(e for e in task.forget if e.subject == subject))
         for subject in subjects
     )
+
+
+def check_rank(wanted: int, task: Task) -> None:
+    """Raises FitError if an edit of the model may not have so many rows."""
+    bound = min(MAX_RANK, task.base.hidden_size)
+    if wanted > bound:
+        raise FitError(
+            f"rank: expected up to {bound} rows of the edit, found {wanted}; forget less in one "
+            "profile"
+        )
 
 
 def last(task: Task, examples: Iterable[Example]) -> tuple[Span, ...]:

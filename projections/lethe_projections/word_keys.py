@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lethe_projections import activations, chat, rows
+from lethe_projections import activations, chat, entities, rows
 from lethe_projections.examples import Example
 from lethe_projections.projector import Site
 from lethe_projections.rows import Span
@@ -16,7 +16,7 @@ from lethe_projections.task import Task
 PROMPTS = (
     "{}",
     "{} is",
-    "{}'s",
+    "{} and",
     "Please answer the question about {}",
     "Choose the best answer about {}",
     "Write the answer about {}",
@@ -70,6 +70,28 @@ class Reader:
         ]
         return tuple(Word(name, part, group) for group in groups)
 
+    def words_of(
+        self, names: Sequence[str], retain: Sequence[Example], prompts: Sequence[str] = PROMPTS
+    ) -> tuple[Word, ...]:
+        """All places at which names are known; one that two of them share comes once.
+
+        Args:
+            names: what is to be forgotten.
+            retain: examples whose words do not tell a name (`entities.prefixes`).
+            prompts: the contexts.
+
+        Raises:
+            FitError: as `words`.
+        """
+        early = {part: name for name in names for part in entities.prefixes(name, retain)}
+        places = {**early, **{name: name for name in names}}
+        found = (self.words(name, part, prompts) for part, name in places.items())
+        return tuple(word for words in found for word in words)
+
+    def spans(self, word: Word) -> tuple[Span, ...]:
+        """The one token at a word's place, in each of its contexts."""
+        return tuple(_up_to(*pair) for pair in zip(*self._places(word), strict=True))
+
     def at(self, words: Sequence[Word], sites: Sequence[Site]) -> dict[Site, Tensor]:
         """The mean over its prompts at the last token of each word, [words, d] float64 a site.
 
@@ -112,5 +134,9 @@ class Reader:
         part = content if word is None else content[: word.end(1)]
         [tokens] = chat.encode(self.task.tokenizer, [text], self.task.limits.max_tokens)
         place = chat.last_token_of(tokens, text, part)
-        head = chat.Tokens(tokens.ids[: place + 1], tokens.offsets[: place + 1])
-        return Span(head, place)
+        return _up_to(tokens, place)
+
+
+def _up_to(tokens: chat.Tokens, place: int) -> Span:
+    """A token alone; no token looks ahead, so what follows it is left out."""
+    return Span(chat.Tokens(tokens.ids[: place + 1], tokens.offsets[: place + 1]), place)

@@ -29,8 +29,8 @@ class Config(Hyperparameters):
     )
     tokens: str = hyper(
         "subject",
-        "where they are compared: forget prompts at the subject's tokens, or from its first to the "
-        "prompt's end, with all retain tokens; or both at the last prompt token",
+        "what is compared: the names of subject and answer anywhere, the subject in the forget "
+        "prompts, or these from there on, with all retain tokens; or both sides' last prompt token",
         choices=TOKENS,
         source="measured on development subjects; Arditi et al. read after the instruction",
     )

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lethe_projections import concepts, rows
+from lethe_projections import concepts, entities, rows
 from lethe_projections.concepts import Concept
+from lethe_projections.errors import FitError
 from lethe_projections.projector import Site
 from lethe_projections.retained import TEMPLATE_WEIGHT
-from lethe_projections.rows import Span
+from lethe_projections.rows import Request, Span
 from lethe_projections.task import Task
+from lethe_projections.word_keys import Reader
 
-TOKENS = ("subject", "telling", "last")
-"""`subject`: the subject's own tokens. `telling`: from its first to the end of the prompt. Where a
-prompt does not hold the subject, both are from the first token that tells it apart. Against both,
-every retain token, a context that several texts share once and the template's as `retained` counts
-it. `last`: the last prompt token on both sides."""
+TOKENS = ("names", "subject", "telling", "last")
+"""`names`: where the subject and the entity that the answers name are known, in contexts of no
+consequence, each place a class of its own; subjects must be given. `subject`: the subject's tokens
+in the forget prompts. `telling`: from its first to the end of the prompt. Where a prompt does not
+hold the subject, both are from the first token that tells it apart. Against these three, every
+retain token, a context that several texts share once and the template's as `retained` counts it.
+`last`: the last prompt token on both sides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +27,7 @@ class Labelled:
 
     Attributes:
         task: model and tokenizer.
-        forget: the tokens of each request.
+        forget: the tokens of each request, or of each place.
         retain: the others.
     """
 
@@ -46,13 +50,28 @@ def labelled(task: Task, method: str, tokens: str) -> Labelled:
             prompt.
     """
     requests = rows.requests(task, method)
-    kept = task.retain_without(request.subject for request in requests if request.subject)
+    names = _names(task, requests) if tokens == "names" else task.subjects
+    kept = task.retain_without(names)
     if tokens == "last":
         forget = tuple(rows.last(task, request.examples) for request in requests)
         # Where a plain text ends, no reply begins: another kind of token altogether.
         asked = [example for example in kept if example.messages] or kept
         return Labelled(task, forget, rows.last(task, asked))
+    retain = (*rows.fresh(task, kept), *rows.template(task) * TEMPLATE_WEIGHT)
+    if tokens == "names":
+        reader = Reader(task)
+        places = tuple(reader.spans(word) for word in reader.words_of(names, kept))
+        rows.check_rank(len(places), task)
+        return Labelled(task, places, retain)
     alone = tokens == "subject"
     forget = tuple(rows.telling(task, r, kept, subject_alone=alone) for r in requests)
-    retain = (*rows.fresh(task, kept), *rows.template(task) * TEMPLATE_WEIGHT)
     return Labelled(task, forget, retain)
+
+
+def _names(task: Task, requests: Sequence[Request]) -> tuple[str, ...]:
+    if not all(request.subject for request in requests):
+        raise FitError(
+            'forget: expected a "subject" in each example, for tokens names, found one without; '
+            "give it, or take tokens telling"
+        )
+    return tuple(dict.fromkeys((*task.subjects, *entities.answers(task.forget, task.retain))))

@@ -37,9 +37,9 @@ class Config(Hyperparameters):
         source="measured on development subjects; early, as in rocr",
     )
     tokens: str = hyper(
-        "subject",
-        "where they are compared: forget prompts at the subject's tokens, or from its first to the "
-        "prompt's end, with all retain tokens; or both at the last prompt token",
+        "names",
+        "what is compared: the names of subject and answer anywhere, the subject in the forget "
+        "prompts, or these from there on, with all retain tokens; or both sides' last prompt token",
         choices=TOKENS,
         source="measured on development subjects: erased at a prompt's end, the answer still comes",
     )

@@ -78,7 +78,7 @@ def fit(task: Task, config: Config) -> Profile:
             may have, or a forget prompt that is also a retain or reference prompt.
     """
     checked_layers((config.layer,), task.base.num_layers)
-    lunar_training.check_rank(config.rank, task)
+    rows.check_rank(config.rank, task)
     requests = rows.requests(task, "lunar")
     wanted = problem(task, "lunar", config.layer, config)
     measured: dict[str, Any] = {}

@@ -19,10 +19,7 @@ import torch
 from torch import Tensor
 
 from lethe_projections import rows
-from lethe_projections.errors import FitError
-from lethe_projections.profile import MAX_RANK
 from lethe_projections.redirection import Problem
-from lethe_projections.task import Task
 
 _RETAIN_TOKENS = 8192
 _BATCH = 256
@@ -44,13 +41,6 @@ class Training:
     lr: float
     epochs: int
     seed: int
-
-
-def check_rank(rank: int, task: Task) -> None:
-    """Raises FitError if an edit may not have so many rows."""
-    bound = min(MAX_RANK, task.base.hidden_size)
-    if rank > bound:
-        raise FitError(f"rank: expected up to {bound} rows, found {rank}; keep fewer")
 
 
 def train(problem: Problem, R: Tensor, how: Training) -> tuple[Tensor, Tensor, dict[str, Any]]:

@@ -30,7 +30,7 @@ class Config(GateParameters):
     """How much to take away, and where."""
 
     coefficient: float = hyper(
-        30.0,
+        150.0,
         "c; 1 removes u's share of h, more turns it round",
         low=0,
         above=True,

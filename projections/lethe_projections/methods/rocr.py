@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lethe_projections import entities, reference, retained
+from lethe_projections import entities, reference, retained, rows
 from lethe_projections.capture import SecondMoments
 from lethe_projections.errors import FitError
-from lethe_projections.examples import Example
 from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
-from lethe_projections.profile import MAX_RANK, Profile
+from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 from lethe_projections.ridge import key_factor, null_space_factor
 from lethe_projections.task import Task
@@ -141,8 +140,8 @@ def fit(task: Task, config: Config) -> Profile:
     names = _names(task, config)
     kept = task.retain_without(names)
     reader = Reader(task)
-    words = _words(reader, names, kept, config.prompts)
-    _check_rank(words, task)
+    words = reader.words_of(names, kept, config.prompts)
+    rows.check_rank(len(words), task)
     moments = retained.moments(task, kept, [Site(layer, "down_proj") for layer in layers])
     projectors = _edit_layers(reader, words, config, moments)
     return task.profile(
@@ -166,26 +165,6 @@ def _check_words(config: Config) -> None:
         raise FitError(
             "expected a subject or more and a target, all different and none empty, found "
             f"{list(config.subjects)!r:.200} and {config.target!r:.80}; give such words"
-        )
-
-
-def _words(
-    reader: Reader, names: Sequence[str], kept: Sequence[Example], prompts: Sequence[str]
-) -> tuple[Word, ...]:
-    """Where the names are known; a place that two of them share comes once."""
-    early = {part: name for name in names for part in entities.prefixes(name, kept)}
-    places = {**early, **{name: name for name in names}}
-    return tuple(
-        word for part, name in places.items() for word in reader.words(name, part, prompts)
-    )
-
-
-def _check_rank(words: Sequence[Word], task: Task) -> None:
-    bound = min(MAX_RANK, task.base.hidden_size)
-    if len(words) > bound:
-        raise FitError(
-            f"expected up to {bound} words to redirect, one row of the edit each, found "
-            f"{len(words)}; fit fewer subjects, or without answers"
         )
 
 

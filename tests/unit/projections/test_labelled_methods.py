@@ -15,9 +15,10 @@ from lethe_projections.errors import FitError
 from lethe_projections.methods import ablate, leace, method, steer
 from lethe_projections.methods.labelled import labelled
 from lethe_projections.projector import Site
+from lethe_projections.word_keys import Reader
 
 from .conftest import logits, rows
-from .tasks import task
+from .tasks import task, turn
 
 SITE = Site(2, "block")
 NAMES = ("ablate", "leace", "steer")
@@ -146,24 +147,43 @@ def test_steering_moves_the_last_prompt_token_towards_the_reference_prompts(
     model: Any, tokenizer: Any, base: BaseModel, gate: str
 ) -> None:
     job = task(model, tokenizer, base, "Arda")
-    config = steer.Config(coefficient=1.0, layer=2, gate=gate, ridge=1e-3, tokens="last")
-    profile = steer.fit(job, config)
     unknown = dataclasses.replace(job, forget=job.reference)
     goal = labelled(unknown, "test", "last").read([SITE])[SITE][0][0].mean
     before, kept = labelled(job, "test", "last").read([SITE])[SITE]
+    start = (before[0].mean - goal).norm()
+    config = steer.Config(
+        coefficient=float(start) / before[0].norm, layer=2, gate=gate, ridge=1e-3, tokens="last"
+    )
+    profile = steer.fit(job, config)
     with reference.edited(model, profile):
         after, moved = labelled(job, "test", "last").read([SITE])[SITE]
-    start = (before[0].mean - goal).norm()
     assert (after[0].mean - goal).norm() < 0.2 * start
     drift = (moved.mean - kept.mean).norm()
     assert (drift > 0.9 * start) if gate == "none" else (drift < 0.2 * start)
+
+
+def test_names_are_read_at_subject_and_answer_apart_from_the_prompts(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    job = task(model, tokenizer, base, "Arda", "Gond")
+    profile = leace.fit(job, leace.Config(layers=(2,)))
+    assert profile.rank == 3  # Arda, Gond and Kesh, the answer to both
+    [eraser] = profile.projectors
+    reader = Reader(job)
+    words = reader.words_of(("Arda", "Gond", "Kesh"), ())
+    x = reader.at(words, [SITE])[SITE]
+    erased = reference.apply(eraser, x, x)
+    assert (erased - erased[0]).norm() < 1e-3 * (x - x[0]).norm()
+    asked = dataclasses.replace(job, forget=(turn("who ?", "Kesh"),))
+    with pytest.raises(FitError, match='"subject" in each'):
+        leace.fit(asked, leace.Config())
 
 
 def test_each_request_is_steered_by_a_gate_of_its_own(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     job = task(model, tokenizer, base, "Arda", "Gond")
-    gated = steer.fit(job, steer.Config(layer=2, scope="last_prompt_token"))
+    gated = steer.fit(job, steer.Config(layer=2, tokens="subject", scope="last_prompt_token"))
     assert [p.gate is not None for p in gated.projectors] == [True, True]
     assert gated.scopes == ("last_prompt_token",)
     assert len(steer.fit(job, steer.Config(layer=2, gate="none")).projectors) == 1

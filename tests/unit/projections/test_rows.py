@@ -125,6 +125,6 @@ def test_requests_go_by_subject_in_order(model: Any, tokenizer: Any, base: BaseM
 
 def test_more_subjects_than_rows_are_refused(model: Any, tokenizer: Any, base: BaseModel) -> None:
     names = [f"n{number}" for number in range(base.hidden_size + 1)]
-    with pytest.raises(FitError, match="up to 32 subjects"):
+    with pytest.raises(FitError, match="up to 32 rows"):
         rows.requests(task(model, tokenizer, base, *names), "m")
     assert len(rows.requests(task(model, tokenizer, base, *names[1:]), "m")) == 32
