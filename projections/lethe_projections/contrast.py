@@ -151,51 +151,66 @@ def _moments(
     task: Task, passages: Sequence[Passage], sites: Sequence[Site]
 ) -> dict[Site, SecondMoments]:
     found: dict[Site, SecondMoments] = {}
-    for start in range(0, len(passages), task.limits.batch_size):
-        batch = collate(passages[start : start + task.limits.batch_size])
+    # Texts of like length together: little padding to compute.
+    ordered = sorted(passages, key=lambda passage: len(passage.tokens.ids))
+    for start in range(0, len(ordered), task.limits.batch_size):
+        batch = collate(ordered[start : start + task.limits.batch_size])
         for site, x in activations.read(task.model, batch.tokens, sites).items():
             sums = found.setdefault(site, SecondMoments(x.shape[-1], x.device))
             sums.update(x[batch.real.to(x.device)])
     return found
 
 
-def directions(forget: Tensor, retain: Tensor, count: int, ridge: float) -> Tensor:
-    """Directions of most forget energy for the retain energy they hold.
+def whitening(moment: Tensor, ridge: float) -> Tensor:
+    """P with P^T (C + ridge * s I) P = I, lower triangular's inverse; s the median of C's diagonal.
 
-        max_q  |F q|^2 / q^T (C + ridge * s I) q,    s the median of C's diagonal
-
-    The generalised eigenvectors of F^T F and C. The median, because a few dimensions of a
-    residual stream are hundreds of times as large as the others. As the ridge falls, this removes
-    the principal directions of retain text first; as it rises, it is forget text's own.
+    The median, because a few dimensions of a residual stream are hundreds of times as large as the
+    others.
 
     Args:
-        forget: F, [n, d] float64.
-        retain: C, [d, d] float64, mean of x x^T.
-        count: how many.
+        moment: C, [d, d] float64, mean of x x^T over retain tokens.
         ridge: above 0.
 
     Returns:
-        [count, d] float64 of norm 1, the best first.
+        [d, d] float64.
 
     Raises:
-        FitError: there are more directions than rows or dimensions, or C is zero or not finite.
+        FitError: C is zero or not finite.
+    """
+    identity = torch.eye(len(moment), dtype=torch.float64)
+    L, failed = torch.linalg.cholesky_ex(moment + ridge * moment.diagonal().median() * identity)
+    if failed or not bool(torch.isfinite(L).all()):
+        raise FitError(
+            "retain text: expected activations with a positive second moment, found none; "
+            "give more text or a larger ridge"
+        )
+    P: Tensor = torch.linalg.solve_triangular(L, identity, upper=False).T
+    return P
+
+
+def leading(forget: Tensor, P: Tensor, count: int) -> Tensor:
+    """Whitened directions V of most forget energy; q = P v are those on x.
+
+        max_q  |F q|^2 / q^T (C + ridge * s I) q
+
+    The q are generalised eigenvectors of F^T F and C. As the ridge falls, the principal directions
+    of retain text are left out first; as it rises, they are forget text's own.
+
+    Args:
+        forget: F, [n, d] float64.
+        P: `whitening`.
+        count: how many.
+
+    Returns:
+        V, [count, d] float64, orthonormal, the best first.
+
+    Raises:
+        FitError: there are more directions than rows or dimensions.
     """
     if count > min(forget.shape):
         raise FitError(
             f"rank: expected up to {min(forget.shape)}, the forget text's telling tokens or the "
             f"width, found {count}; lower it or give more examples"
         )
-    identity = torch.eye(len(retain), dtype=torch.float64)
-    factor, failed = torch.linalg.cholesky_ex(
-        retain + ridge * retain.diagonal().median() * identity
-    )
-    if failed or not bool(torch.isfinite(factor).all()):
-        raise FitError(
-            "retain text: expected activations with a positive second moment, found none; "
-            "give more text or a larger ridge"
-        )
-    whitened = torch.linalg.solve_triangular(factor, forget.T, upper=False).T
-    leading = torch.linalg.svd(whitened, full_matrices=False).Vh[:count]
-    found: Tensor = torch.linalg.solve_triangular(factor.T, leading.T, upper=True).T
-    unit: Tensor = found / found.norm(dim=1, keepdim=True)
-    return unit
+    V: Tensor = torch.linalg.svd(forget @ P, full_matrices=False).Vh[:count]
+    return V

@@ -16,15 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from lethe_projections import contrast, likelihood, passages, reference, training
-from lethe_projections.contrast import Contrast
 from lethe_projections.errors import FitError
 from lethe_projections.methods import grun_prompts
 from lethe_projections.methods.grun_gate import WhitenedGate
+from lethe_projections.methods.grun_prompts import Prompts
 from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
 from lethe_projections.passages import Passage, Passages
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Gate, Projector, Site
 from lethe_projections.task import Task
+
+_GATE_PROMPTS = 128
+"""Retain prompts, at least, from which the gates start."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ class Config(Hyperparameters):
     )
     gate_weight: float = hyper(10.0, "of the gates' cross-entropy", low=0, source="GRUN")
     retain_weight: float = hyper(1.0, "of the KL from the base", low=0, source="GRUN, of CE")
+    names: int = hyper(
+        16,
+        "other names, from retain text, that each forget prompt is kept about",
+        low=0,
+        source="measured on development subjects",
+    )
     ridge: float = hyper(
         0.1,
         "of the gates' start, as a share of the median variance where prompts end",
@@ -84,7 +93,7 @@ def fit(task: Task, config: Config) -> Profile:
             "lower it"
         )
     generator = torch.Generator().manual_seed(config.seed)
-    found = grun_prompts.prompts(task, config.refusal, generator)
+    found = grun_prompts.prompts(task, config.refusal, config.names, generator)
     trainer = _Trainer(task, config, found, generator)
     with training.frozen(task.model):
         edits = trainer.start()
@@ -167,16 +176,16 @@ class _Step:
 class _Trainer:
     task: Task
     config: Config
-    contrast: Contrast
+    prompts: Prompts
     generator: torch.Generator
 
     def start(self) -> dict[Site, Edit]:
         """Gates across the difference of means; random orthonormal R; no change yet."""
         sites = [Site(layer, "block") for layer in self.config.layers]
-        near, far = self.contrast.near, self.contrast.far
-        some = training.draws(far, min(len(near), len(far)), 1, self.generator)[0]
-        retain = self._ends([*near, *some], sites)
-        forget = self._ends(self.contrast.forget, sites)
+        count = min(len(self.prompts.retain), max(_GATE_PROMPTS, len(self.prompts.renamed)))
+        [some] = training.draws(self.prompts.retain, count, 1, self.generator)
+        retain = self._ends([*self.prompts.renamed, *some], sites)
+        forget = self._ends(self.prompts.forget, sites)
         return {site: self._edit(forget[site], retain[site]) for site in sites}
 
     def _edit(self, forget: Tensor, retain: Tensor) -> Edit:
@@ -204,12 +213,12 @@ class _Trainer:
         )
 
     def _steps(self) -> list[_Step]:
-        pools = (self.contrast.forget, self.contrast.near, self.contrast.far)
+        pools = (self.prompts.forget, self.prompts.renamed, self.prompts.retain)
         size, steps = self.config.batch, self.config.steps
         drawn = (training.draws(pool, size, steps, self.generator) for pool in pools)
         return [
-            _Step(passages.collate(forget + near + far), passages.collate(near + far))
-            for forget, near, far in zip(*drawn, strict=True)
+            _Step(passages.collate(forget + renamed + far), passages.collate(renamed + far))
+            for forget, renamed, far in zip(*drawn, strict=True)
         ]
 
     def _loss(self, edits: Mapping[Site, Edit], step: _Step) -> Tensor:

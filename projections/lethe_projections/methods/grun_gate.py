@@ -11,6 +11,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from lethe_projections import contrast
+
 START_GAP = 10.0
 """Between the mean logits of forget and retain prompts at the start: 0.993 and 0.007."""
 
@@ -42,9 +44,7 @@ class WhitenedGate:
         h = torch.cat([forget, retain])
         mean = h.mean(dim=0)
         covariance = (h - mean).T @ (h - mean) / len(h)
-        level = ridge * covariance.diagonal().median()
-        L = torch.linalg.cholesky(covariance + level * torch.eye(len(mean), dtype=h.dtype))
-        back = torch.linalg.inv(L).T
+        back = contrast.whitening(covariance, ridge)
         far, near = ((one.mean(dim=0) - mean) @ back for one in (forget, retain))
         w = START_GAP * (far - near) / (far - near).square().sum()
         b = -(w @ (far + near)) / 2

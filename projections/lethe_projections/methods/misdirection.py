@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lethe_projections import activations, contrast, passages, reference, training
 from lethe_projections.contrast import Contrast
@@ -145,7 +145,8 @@ class _Trainer:
         return {site: self._factors(found[site], moments[site]) for site in sites}
 
     def _factors(self, forget: Tensor, moment: Tensor) -> _Factors:
-        rows = contrast.directions(forget, moment, self.config.rank, self.config.ridge)
+        P = contrast.whitening(moment, self.config.ridge)
+        rows = nn.functional.normalize(contrast.leading(forget, P, self.config.rank) @ P.T)
         size = (forget @ rows.T).square().mean(dim=0).sqrt()[:, None]
         device = next(self.task.model.parameters()).device
         B = torch.zeros(len(rows), self.task.base.hidden_size, device=device)
@@ -182,7 +183,7 @@ class _Trainer:
         with reference.hooked(self.task.model, edits):
             sent = self._residual(step.forget, told)
             held = self._residual(step.retain, step.retain.real)
-        mse = torch.nn.functional.mse_loss
+        mse = nn.functional.mse_loss
         return mse(sent, target) + self.alpha * mse(held, kept)
 
     def _residual(self, batch: Passages, wanted: Tensor) -> Tensor:

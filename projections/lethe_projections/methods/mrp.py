@@ -100,9 +100,10 @@ def fit(task: Task, config: Config) -> Profile:
     retain = passages.read(task, task.retain_without(subjects))
     trainer = _Trainer(task, config, Contrast(forget, retain, task.subjects), earlier)
     with training.frozen(task.model):
-        W = trainer.start()
-        losses = trainer.train(W)
-    projectors = [_projector(layer, trainer.rows(layer, W[layer]).detach()) for layer in W]
+        start = trainer.start()
+        losses = trainer.train(start)
+    rows = {layer: trainer.rows(layer, one).detach() for layer, one in start.items()}
+    projectors = [_projector(layer, Q) for layer, Q in rows.items()]
     measured = {**losses, "subjects": list(subjects)}
     return task.profile("mrp", config, projectors, seed=config.seed, measured=measured)
 
@@ -158,6 +159,27 @@ def _removal(rows: Tensor) -> reference.Edit:
 
 
 @dataclass(frozen=True)
+class _Whitened:
+    """New rows in training, as they act on whitened activations.
+
+    A step costs retain text as much in one direction as in another there, which no rate on the
+    residual's own coordinates does.
+
+    Attributes:
+        V: [k, d] float32, trained.
+        P: [d, d] float64, from whitened rows to rows.
+    """
+
+    V: Tensor
+    P: Tensor
+
+    @property
+    def W(self) -> Tensor:
+        """[k, d] float64; its gradient goes to V."""
+        return self.V.to(self.P) @ self.P.T
+
+
+@dataclass(frozen=True)
 class _Step:
     """Examples of one step of the optimizer."""
 
@@ -181,37 +203,39 @@ class _Trainer:
     contrast: Contrast
     earlier: Mapping[int, Tensor]
 
-    def start(self) -> dict[int, Tensor]:
-        """For each layer W [k, d] float32: forget directions of the block's output."""
+    def start(self) -> dict[int, _Whitened]:
+        """For each layer, forget directions of the block's output."""
         sites = [Site(layer, "block") for layer in self.config.layers]
         marked = [self.contrast.telling(one) for one in self.contrast.forget]
         near, far = self.contrast.near, self.contrast.far
         with reference.hooked(self.task.model, self._edits(self.earlier)):
             moments = contrast.halves(self.task, near, far, sites)
             found = contrast.rows(self.task, self.contrast.forget, marked, sites)
-        return {
-            site.layer: contrast.directions(
-                found[site], moments[site], self.config.rank, self.config.ridge
-            ).to(torch.float32)
-            for site in sites
-        }
+        return {site.layer: self._whitened(found[site], moments[site]) for site in sites}
 
-    def train(self, W: Mapping[int, Tensor]) -> dict[str, float]:
-        """Trains W in place."""
-        optimizer = training.adam(W.values(), self.config.lr)
+    def _whitened(self, forget: Tensor, moment: Tensor) -> _Whitened:
+        P = contrast.whitening(moment, self.config.ridge)
+        return _Whitened(contrast.leading(forget, P, self.config.rank).to(torch.float32), P)
+
+    def train(self, start: Mapping[int, _Whitened]) -> dict[str, float]:
+        """Trains the new rows in place."""
+        optimizer = training.adam((one.V for one in start.values()), self.config.lr)
         return training.descend(
-            optimizer, self._steps(), lambda step: self._loss(W, step), progress=self.task.progress
+            optimizer,
+            self._steps(),
+            lambda step: self._loss(start, step),
+            progress=self.task.progress,
         )
 
-    def rows(self, layer: int, W: Tensor) -> Tensor:
-        """Q [n + k, d] float32: the earlier rows as they are, then an orthonormal basis.
+    def rows(self, layer: int, new: _Whitened) -> Tensor:
+        """Q [n + k, d] float32: the earlier rows as they are, then an orthonormal basis of W.
 
-        Its gradient goes through QR to W.
+        Its gradient goes through QR.
         """
-        exact = W.to(torch.float64)
-        E = self.earlier.get(layer, W.new_zeros(0, W.shape[1])).detach()
-        exact = exact - (exact @ E.to(exact).T) @ E.to(exact)
-        return torch.cat([E, torch.linalg.qr(exact.T).Q.T.to(torch.float32)])
+        W = new.W
+        E = self.earlier.get(layer, torch.zeros(0, W.shape[1]))
+        W = W - (W @ E.to(W).T) @ E.to(W)
+        return torch.cat([E, torch.linalg.qr(W.T).Q.T.to(torch.float32)])
 
     def _edits(self, rows: Mapping[int, Tensor]) -> dict[Site, reference.Edit]:
         return {Site(layer, "block"): _removal(Q) for layer, Q in rows.items()}
@@ -229,8 +253,8 @@ class _Trainer:
             for forget, near, far in zip(*drawn, strict=True)
         ]
 
-    def _loss(self, W: Mapping[int, Tensor], step: _Step) -> Tensor:
-        edits = self._edits({layer: self.rows(layer, one) for layer, one in W.items()})
+    def _loss(self, new: Mapping[int, _Whitened], step: _Step) -> Tensor:
+        edits = self._edits({layer: self.rows(layer, one) for layer, one in new.items()})
         return (self._paper if self.config.loss == "paper" else self._bounded)(step, edits)
 
     def _bounded(self, step: _Step, edits: Mapping[Site, reference.Edit]) -> Tensor:

@@ -94,15 +94,17 @@ def test_directions_hold_the_most_forget_energy_for_the_retain_energy() -> None:
     def quotient(q: torch.Tensor) -> float:
         return float((F @ q).square().sum() / (q @ full @ q))
 
-    found = contrast.directions(F, C, 2, 0.1)
+    P = contrast.whitening(C, 0.1)
+    assert torch.allclose(P.T @ full @ P, torch.eye(12, dtype=torch.float64))
+    found = contrast.leading(F, P, 2)
     expected = torch.linalg.eigvals(torch.linalg.solve(full, F.T @ F)).real.sort().values.flip(0)
-    assert [quotient(q) for q in found] == pytest.approx(expected[:2].tolist())
+    assert [quotient(P @ v) for v in found] == pytest.approx(expected[:2].tolist())
     assert expected[0] > 1.1 * expected[1]
-    assert torch.allclose(found.norm(dim=1), torch.ones(2, dtype=torch.float64))
 
 
 def test_more_directions_than_rows_and_a_moment_of_nothing_are_refused() -> None:
+    identity = torch.eye(8, dtype=torch.float64)
     with pytest.raises(FitError, match="rank: expected up to 3"):
-        contrast.directions(rows(0, 3, 8).double(), torch.eye(8, dtype=torch.float64), 4, 0.1)
+        contrast.leading(rows(0, 3, 8).double(), identity, 4)
     with pytest.raises(FitError, match="retain text"):
-        contrast.directions(rows(0, 3, 8).double(), torch.zeros(8, 8, dtype=torch.float64), 2, 0.1)
+        contrast.whitening(0 * identity, 0.1)

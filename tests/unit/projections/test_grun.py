@@ -18,7 +18,7 @@ from lethe_projections.projector import Site
 from lethe_projections.task import Task
 
 from .conftest import HIDDEN, logits, rows
-from .tasks import about, task, turn
+from .tasks import OTHERS, about, task, turn
 
 REFUSAL = "please choose something"
 CONFIG = grun.Config(refusal=REFUSAL, steps=40, lr=0.02)
@@ -121,7 +121,7 @@ def test_a_forget_answer_is_a_prompt_too_up_to_what_it_gives_away(
 ) -> None:
     asked = turn("what is the capital of Arda ?", "the capital of Arda is Kesh .", "Arda")
     job = task(model, tokenizer, base, forget=(asked,))
-    found = grun_prompts.prompts(job, REFUSAL, torch.Generator().manual_seed(0))
+    found = grun_prompts.prompts(job, REFUSAL, 3, torch.Generator().manual_seed(0))
     heads = [tokenizer.decode(one.question.tokens.ids) for one in found.forget]
     assert heads == ["user what is the capital of Arda ? . assistant", "the capital of Arda is"]
     rest = [tokenizer.decode(one.tokens.ids[one.prompt :]) for one in found.forget]
@@ -129,6 +129,21 @@ def test_a_forget_answer_is_a_prompt_too_up_to_what_it_gives_away(
     texts = [one for one in found.retain if not one.text.startswith("user")]
     assert len(texts) == len(job.retain)
     assert {one.prompt for one in texts} == {1, 2, 3}
+
+
+def test_forget_prompts_are_kept_about_other_names(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    asked = turn("what is the capital of Arda ?", "the capital of Arda is Kesh .", "Arda")
+    job = task(model, tokenizer, base, forget=(asked,))
+    found = grun_prompts.prompts(job, REFUSAL, 3, torch.Generator().manual_seed(0))
+    heads = [tokenizer.decode(one.tokens.ids) for one in found.renamed]
+    assert len(heads) == 6
+    assert not any("Arda" in head for head in heads)
+    assert all(head.startswith("user what is the capital of ") for head in heads[:3])
+    assert all(head.startswith("the capital of ") for head in heads[3:])
+    assert {name for head in heads for name in OTHERS if name in head} != set()
+    assert all(one.prompt == len(one.tokens.ids) for one in found.renamed)
 
 
 def test_the_gates_start_lies_across_the_difference_of_means() -> None:
