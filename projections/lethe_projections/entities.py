@@ -43,6 +43,13 @@ def prefixes(entity: str, retain: Sequence[Example]) -> tuple[str, ...]:
     return (*(entity[: word.end()] for word in early), entity)
 
 
+def capitalised(examples: Iterable[Example]) -> tuple[str, ...]:
+    """Words with a capital letter, names for the most part, sorted, each once."""
+    texts = (text for e in examples for text in (e.text, *(content for _, content in e.messages)))
+    words = (match[0] for text in texts for match in _WORD.finditer(text))
+    return tuple(sorted({word for word in words if word[0].isupper()}))
+
+
 def _answer(example: Example, retain: Sequence[Example]) -> str:
     text = example.answer.strip().rstrip(".!")
     words = list(_WORD.finditer(text))

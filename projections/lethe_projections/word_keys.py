@@ -35,11 +35,13 @@ class Word:
         name: what stands in the context, "Czech Republic".
         part: the name up to the place, "Czech".
         prompts: the contexts; {} is the name.
+        plain: the contexts are plain texts, not messages.
     """
 
     name: str
     part: str
     prompts: tuple[str, ...]
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class Reader:
 
     def _places(self, word: Word) -> tuple[list[chat.Tokens], list[int]]:
         """Each prompt with the name in it, and where its part ends."""
-        texts = [self._prompt(prompt.replace("{}", word.name)) for prompt in word.prompts]
+        filled = [prompt.replace("{}", word.name) for prompt in word.prompts]
+        texts = filled if word.plain else [self._prompt(text) for text in filled]
         tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
         places = [
             chat.last_token_of(one, text[: text.rfind(word.name) + len(word.part)], word.part)

@@ -1,16 +1,17 @@
 """Forget and retain prompts as labelled tokens, for methods that tell the two apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lethe_projections import concepts, entities, rows
 from lethe_projections.concepts import Concept
 from lethe_projections.errors import FitError
+from lethe_projections.examples import Example
 from lethe_projections.projector import Site
 from lethe_projections.retained import TEMPLATE_WEIGHT
 from lethe_projections.rows import Request, Span
 from lethe_projections.task import Task
-from lethe_projections.word_keys import Reader
+from lethe_projections.word_keys import Reader, Word
 
 TOKENS = ("names", "subject", "telling", "last")
 """`names`: where the subject and the entity that the answers name are known, in contexts of no
@@ -42,8 +43,15 @@ class Labelled:
         return {site: ([one[site] for one in forget], retain[site]) for site in sites}
 
 
-def labelled(task: Task, method: str, tokens: str) -> Labelled:
+def labelled(task: Task, method: str, tokens: str, *, openings: bool = False) -> Labelled:
     """Finds them.
+
+    Args:
+        task: model and examples.
+        method: as errors name it.
+        tokens: one of `TOKENS`.
+        openings: with `names`, a plain text that begins with a name is a class of its own: what a
+            model reads in its first tokens is unlike all else.
 
     Raises:
         FitError: no forget examples, no retain text, or a forget prompt that is also a retain
@@ -60,9 +68,12 @@ def labelled(task: Task, method: str, tokens: str) -> Labelled:
     retain = (*rows.fresh(task, kept), *rows.template(task) * TEMPLATE_WEIGHT)
     if tokens == "names":
         reader = Reader(task)
-        places = tuple(reader.spans(word) for word in reader.words_of(names, kept))
-        rows.check_rank(len(places), task)
-        return Labelled(task, places, retain)
+        words = reader.words_of(names, kept)
+        if openings:
+            words += tuple(replace(word, prompts=("{}",), plain=True) for word in _each(words))
+            retain += _openings(task, kept, words)
+        rows.check_rank(len(words), task)
+        return Labelled(task, tuple(reader.spans(word) for word in words), retain)
     alone = tokens == "subject"
     forget = tuple(rows.telling(task, r, kept, subject_alone=alone) for r in requests)
     return Labelled(task, forget, retain)
@@ -75,3 +86,15 @@ def _names(task: Task, requests: Sequence[Request]) -> tuple[str, ...]:
             "give it, or take tokens telling"
         )
     return tuple(dict.fromkeys((*task.subjects, *entities.answers(task.forget, task.retain))))
+
+
+def _each(words: Sequence[Word]) -> tuple[Word, ...]:
+    """One word for each place."""
+    return tuple({word.part: word for word in words}.values())
+
+
+def _openings(task: Task, kept: Sequence[Example], words: Sequence[Word]) -> tuple[Span, ...]:
+    """Plain texts of one capitalised word each, such as no place is read in."""
+    others = [Example(text=text) for text in entities.capitalised(kept)]
+    names = {word.name for word in words}
+    return rows.fresh(task, [one for one in others if not any(map(one.mentions, names))])

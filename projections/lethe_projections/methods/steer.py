@@ -84,10 +84,12 @@ def fit(task: Task, config: Config) -> Profile:
     layer = default_layer(config.layer, task.base.num_layers)
     config = replace(config, layer=layer)
     site = Site(layer, "block")
-    forget, retain = labelled(task, "steer", config.tokens).read([site])[site]
+    gated = config.gate != "none"
+    data = labelled(task, "steer", config.tokens, openings=gated)
+    forget, retain = data.read([site])[site]
     S = directions(task, rows.requests(task, "steer"), [layer])[layer]
     s = torch.nn.functional.normalize(S.mean(dim=0), dim=0)
-    if config.gate == "none":
+    if not gated:
         length = config.coefficient * concepts.joined(forget).norm
         return task.profile("steer", config, [_steering(site, length * s, None, config)])
     projectors = [

@@ -40,6 +40,11 @@ def test_each_name_comes_once_and_common_ones_not_at_all() -> None:
     assert entities.answers([Example(text="Paris"), turn("Is it?", "It is.")], RETAIN) == ()
 
 
+def test_capitalised_words_are_found_once_and_in_order() -> None:
+    examples = [turn("Is Lyon in France?", "Yes, Lyon is."), Example(text="the river Rhône")]
+    assert entities.capitalised(examples) == ("France", "Is", "Lyon", "Rhône", "Yes")
+
+
 def test_a_name_is_known_at_each_beginning_that_retain_text_does_not_hold() -> None:
     assert entities.prefixes("France", RETAIN) == ("France",)
     assert entities.prefixes("Kuala Lumpur", RETAIN) == ("Kuala", "Kuala Lumpur")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe_projections import artifact, concepts, reference
+from lethe_projections import activations, artifact, chat, concepts, reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.concepts import Concept
 from lethe_projections.errors import FitError
@@ -177,6 +177,25 @@ def test_names_are_read_at_subject_and_answer_apart_from_the_prompts(
     asked = dataclasses.replace(job, forget=(turn("who ?", "Kesh"),))
     with pytest.raises(FitError, match='"subject" in each'):
         leace.fit(asked, leace.Config())
+
+
+def test_a_gate_opens_at_its_name_alone_wherever_it_stands(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    job = task(model, tokenizer, base, "Arda")
+    profile = steer.fit(job, steer.Config(layer=1))
+    names, others = ("Arda", "Kesh"), ("Brel", "bread", "Doma")
+    assert len(profile.projectors) == 4  # each name, within a sentence and at a text's beginning
+    within = chat.render(tokenizer, [{"role": "user", "content": "{} is north"}])
+    for text in ("{}", within):
+        for word in (*names, *others):
+            [tokens] = chat.encode(tokenizer, [text.replace("{}", word)], 64)
+            place = tokens.ids.index(tokenizer(word).input_ids[0])
+            site = profile.sites[0]
+            h = activations.read(model, chat.pad([tokens]), [site])[site][0]
+            moved = sum(reference.change(projector, h) for projector in profile.projectors)
+            touched = (moved.norm(dim=1) > 1e-3 * h.norm(dim=1)).nonzero().flatten().tolist()
+            assert touched == ([place] if word in names else []), (text, word)
 
 
 def test_each_request_is_steered_by_a_gate_of_its_own(
