@@ -103,7 +103,7 @@ def setting(method: str, text: str) -> tuple[str, Any]:
         return name, tuple(value.split(",")) if value else ()
     if kind is bool:
         return name, {"true": True, "false": False}[value.lower()]
-    return name, kind(value)
+    return name, (int if kind == int | None else kind)(value)
 
 
 def _task(fit: Fit, before: Fitted | None, checkpoint: Checkpoint) -> Task:

@@ -8,6 +8,7 @@ Knows nothing of models. A tokenizer is any "fast" one of transformers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Protocol
 
 import torch
@@ -123,6 +124,12 @@ def pad(rows: Sequence[HasIds]) -> Batch:
     ids = [torch.tensor(row.ids) for row in rows]
     masks = [torch.ones(len(row.ids), dtype=torch.int64) for row in rows]
     return Batch(pad_sequence(ids, batch_first=True), pad_sequence(masks, batch_first=True))
+
+
+def shared_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many tokens two texts begin with alike."""
+    pairs = zip(left, right, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def last_token_of(tokens: Tokens, text: str, part: str) -> int:

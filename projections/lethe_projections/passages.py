@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -165,12 +164,7 @@ def template_tokens(passages: Iterable[Passage]) -> int:
     """How many tokens every conversation among them begins with."""
     ids = sorted(passage.tokens.ids for passage in passages if passage.prompt > 1)
     # All between the first and the last in order share at least what those two share.
-    return _common(ids[0], ids[-1]) if len(ids) > 1 else 0
-
-
-def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    pairs = zip(left, right, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return chat.shared_prefix(ids[0], ids[-1]) if len(ids) > 1 else 0
 
 
 def _passage(task: Task, example: Example) -> Passage:

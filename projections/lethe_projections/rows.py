@@ -117,7 +117,7 @@ def fresh(task: Task, examples: Iterable[Example]) -> tuple[Span, ...]:
     """Each whole text without the beginning that another one has, so that no context is twice."""
     texts = [task.render(example) for example in examples]
     tokens = sorted(chat.encode(task.tokenizer, texts, task.limits.max_tokens), key=lambda t: t.ids)
-    rest = [Span(new, _common(old.ids, new.ids)) for old, new in pairwise(tokens)]
+    rest = [Span(new, chat.shared_prefix(old.ids, new.ids)) for old, new in pairwise(tokens)]
     spans = [Span(one, 0) for one in tokens[:1]] + rest
     return tuple(span for span in spans if span.first < len(span.tokens.ids))
 
@@ -128,7 +128,7 @@ def template(task: Task) -> tuple[Span, ...]:
         chat.render(task.tokenizer, [{"role": "user", "content": content}]) for content in "a1"
     ]
     one, other = chat.encode(task.tokenizer, texts, task.limits.max_tokens)
-    shared = _common(one.ids, other.ids)
+    shared = chat.shared_prefix(one.ids, other.ids)
     return (Span(chat.Tokens(one.ids[:shared], one.offsets[:shared]), 0),) if shared else ()
 
 
@@ -156,9 +156,5 @@ def _token_at(tokens: chat.Tokens, place: int) -> int:
 def _shared(ids: Ids, known: Sequence[Ids]) -> int:
     """The longest beginning shared with any of `known`, sorted: its neighbours in order have it."""
     place = bisect_left(known, ids)
-    return max((_common(ids, other) for other in known[max(0, place - 1) : place + 1]), default=0)
-
-
-def _common(left: Ids, right: Ids) -> int:
-    pairs = zip(left, right, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    beside = known[max(0, place - 1) : place + 1]
+    return max((chat.shared_prefix(ids, other) for other in beside), default=0)

@@ -1,10 +1,13 @@
 """What LUNAR, RAd and RAb share: how the gates at their `down_proj` are fitted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lethe_projections import rows
+from lethe_projections.examples import Example
 from lethe_projections.methods.hyperparameters import Hyperparameters, hyper
 from lethe_projections.redirection import Problem
+from lethe_projections.rows import Request, Span
 from lethe_projections.task import Task
 
 TOKENS = ("subject", "telling")
@@ -39,6 +42,17 @@ class GateParameters(Hyperparameters):
     )
 
 
+def spans(task: Task, requests: Sequence[Request], how: GateParameters) -> list[tuple[Span, ...]]:
+    """The tokens of each request that open its gate.
+
+    Raises:
+        FitError: a forget prompt that is also a retain or reference prompt.
+    """
+    others = (*_kept(task, requests), *task.reference)
+    alone = how.tokens == "subject"
+    return [rows.telling(task, one, others, subject_alone=alone) for one in requests]
+
+
 def problem(task: Task, method: str, layer: int, how: GateParameters) -> Problem:
     """All requests of a task, jointly, against the retain examples that mention none of them.
 
@@ -47,10 +61,9 @@ def problem(task: Task, method: str, layer: int, how: GateParameters) -> Problem
             or reference prompt.
     """
     requests = rows.requests(task, method)
-    kept = task.retain_without(request.subject for request in requests if request.subject)
-    others = (*kept, *task.reference)
-    spans = [
-        rows.telling(task, request, others, subject_alone=how.tokens == "subject")
-        for request in requests
-    ]
-    return Problem(task, spans, kept, layer, how.ridge, how.weight)
+    kept = _kept(task, requests)
+    return Problem(task, spans(task, requests, how), kept, layer, how.ridge, how.weight)
+
+
+def _kept(task: Task, requests: Sequence[Request]) -> tuple[Example, ...]:
+    return task.retain_without(request.subject for request in requests if request.subject)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lethe_projections import redirection, rows
 from lethe_projections.methods import lunar_layer, lunar_training
-from lethe_projections.methods.gated import TOKENS, GateParameters, problem
+from lethe_projections.methods.gated import TOKENS, GateParameters, problem, spans
 from lethe_projections.methods.hyperparameters import checked_layers, hyper
 from lethe_projections.methods.reference_direction import directions
 from lethe_projections.profile import Profile
@@ -40,9 +40,10 @@ class Config(GateParameters):
         source="LUNAR moves the last prompt token, where the direction is read",
     )
     coefficient: float = hyper(2.0, "c", low=0, above=True, source="LUNAR's published code")
-    layer: int = hyper(
-        0,
-        "block whose down_proj is edited, 0-based; 0: chosen by the sweep, scores in the profile",
+    layer: int | None = hyper(
+        None,
+        "block whose down_proj is edited, 0-based; default: chosen by a sweep, whose scores the "
+        "profile holds",
         low=0,
         source="LUNAR, section 4: the layer where steering turns answers into refusals",
     )
@@ -77,15 +78,12 @@ def fit(task: Task, config: Config) -> Profile:
         FitError: no forget examples, no retain text, a layer out of range, more rows than a rank
             may have, or a forget prompt that is also a retain or reference prompt.
     """
-    checked_layers((config.layer,), task.base.num_layers)
     rows.check_rank(config.rank, task)
     requests = rows.requests(task, "lunar")
-    wanted = problem(task, "lunar", config.layer, config)
-    measured: dict[str, Any] = {}
-    if not config.layer:
-        layer, measured["layer_scores"] = _sweep(wanted, requests, config)
-        config, wanted = replace(config, layer=layer), replace(wanted, layer=layer)
-    R = config.coefficient * directions(task, requests, [config.layer])[config.layer]
+    layer, scores = _layer(task, requests, config)
+    config = replace(config, layer=layer)
+    wanted = problem(task, "lunar", layer, config)
+    R = config.coefficient * directions(task, requests, [layer])[layer]
     if config.train == "adamw":
         config = replace(config, rank=config.rank or len(requests))
         how = lunar_training.Training(config.rank, config.lr, config.epochs, config.seed)
@@ -94,21 +92,24 @@ def fit(task: Task, config: Config) -> Profile:
         A, B, found = _closed(wanted, R)
     projector = Projector(wanted.site, A.to(torch.float32), B.to(torch.float32))
     seed = config.seed if config.train == "adamw" else None
-    return task.profile("lunar", config, [projector], seed=seed, measured={**measured, **found})
+    return task.profile("lunar", config, [projector], seed=seed, measured={**scores, **found})
 
 
-def _sweep(
-    problem: Problem, requests: Sequence[Request], config: Config
-) -> tuple[int, dict[str, float]]:
-    """The layer of the highest score, the earliest of equals, and every score by layer."""
-    task, layers = problem.task, lunar_layer.candidates(problem.task.base.num_layers)
-    probes = lunar_layer.probes(task, requests, problem.requests, config.refusal)
+def _layer(
+    task: Task, requests: Sequence[Request], config: Config
+) -> tuple[int, dict[str, dict[str, float]]]:
+    """The layer given, or that of the highest score, the earliest of equals, and every score."""
+    depth = task.base.num_layers
+    if config.layer is not None:
+        return checked_layers((config.layer,), depth)[0], {}
+    layers = lunar_layer.candidates(depth)
+    probes = lunar_layer.probes(task, requests, spans(task, requests, config), config.refusal)
     scores = {
         layer: lunar_layer.score(task, probes, layer, config.coefficient * R)
         for layer, R in directions(task, requests, layers).items()
     }
     best = max(scores, key=lambda layer: scores[layer])
-    return best, {str(layer): value for layer, value in scores.items()}
+    return best, {"layer_scores": {str(layer): value for layer, value in scores.items()}}
 
 
 def _closed(problem: Problem, R: Tensor) -> tuple[Tensor, Tensor, dict[str, Any]]:

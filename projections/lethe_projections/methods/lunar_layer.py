@@ -21,7 +21,7 @@ from lethe_projections.projector import Site
 from lethe_projections.rows import Request, Span
 from lethe_projections.task import Task
 
-_EXAMPLES = 16
+_EXAMPLES = 8
 """Forget examples used, evenly spaced."""
 
 

@@ -34,9 +34,9 @@ _BLOCKS = 3
 class Misdirection(Hyperparameters):
     """Where, and how it is trained."""
 
-    layer: int = hyper(
-        0,
-        "l, 0-based; 0: at 7/32 of the depth; the down_proj of l - 2 to l are edited",
+    layer: int | None = hyper(
+        None,
+        "l, 0-based; default: at 7/32 of the depth; the down_proj of l - 2 to l are edited",
         low=0,
         source="RMU's block 7 of 32",
     )
@@ -85,7 +85,8 @@ def fit(task: Task, method: str, config: Misdirection, alpha: float, scale: Scal
         raise FitError(f"rank: expected up to {bound}, found {config.rank}; lower it")
     forget = passages.read(task, task.needs_forget())
     retain = passages.read(task, task.retain_without(task.subjects))
-    trainer = _Trainer(task, config, Contrast(forget, retain, task.subjects), alpha, scale)
+    contrast = Contrast(forget, retain, task.subjects)
+    trainer = _Trainer(task, config, layer, contrast, alpha, scale)
     with training.frozen(task.model):
         factors = trainer.start()
         measured = trainer.train(factors)
@@ -123,18 +124,19 @@ class _Step:
 class _Trainer:
     task: Task
     config: Misdirection
+    layer: int
     contrast: Contrast
     alpha: float
     scale: Scale
 
     @property
     def _end(self) -> Site:
-        return Site(self.config.layer, "block")
+        return Site(self.layer, "block")
 
     @property
     def _sites(self) -> list[Site]:
-        layer = self.config.layer
-        return [Site(one, "down_proj") for one in range(max(0, layer - _BLOCKS + 1), layer + 1)]
+        first = max(0, self.layer - _BLOCKS + 1)
+        return [Site(layer, "down_proj") for layer in range(first, self.layer + 1)]
 
     def start(self) -> dict[Site, _Factors]:
         """A from directions that tell forget tokens, of mean square 1 on them; B zero."""

@@ -17,16 +17,16 @@ from dataclasses import dataclass, replace
 import torch
 
 from lethe_projections import redirection
-from lethe_projections.methods.gated import GateParameters, problem
+from lethe_projections.methods.gated import problem
 from lethe_projections.methods.hyperparameters import hyper
-from lethe_projections.methods.random_direction import default_layer, directions
+from lethe_projections.methods.random_direction import RandomDirection, default_layer, directions
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector
 from lethe_projections.task import Task
 
 
 @dataclass(frozen=True)
-class Config(GateParameters):
+class Config(RandomDirection):
     """How much to take away, and where."""
 
     coefficient: float = hyper(
@@ -36,13 +36,6 @@ class Config(GateParameters):
         above=True,
         source="a random u holds 1/sqrt(hidden size) of h, so that 1 changes next to nothing",
     )
-    layer: int = hyper(
-        0,
-        "block whose down_proj is edited, 0-based; 0: at 7/32 of the depth",
-        low=0,
-        source="RMU's block 7 of 32",
-    )
-    seed: int = hyper(0, "of u", low=0, source="any will do")
 
 
 def fit(task: Task, config: Config) -> Profile:
@@ -55,8 +48,9 @@ def fit(task: Task, config: Config) -> Profile:
         FitError: no forget examples, no retain text, a layer out of range, or a forget prompt that
             is also a retain prompt.
     """
-    config = replace(config, layer=default_layer(config.layer, task.base.num_layers))
-    wanted = problem(task, "rab", config.layer, config)
+    layer = default_layer(config.layer, task.base.num_layers)
+    config = replace(config, layer=layer)
+    wanted = problem(task, "rab", layer, config)
     u = directions(len(wanted.requests), task.base.hidden_size, config.seed)
     found = redirection.gates(wanted, lambda request, h: h @ u[request])
     B = -config.coefficient * u

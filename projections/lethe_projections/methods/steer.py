@@ -35,9 +35,9 @@ class Config(Hyperparameters):
         above=True,
         source="measured on a development subject: 0.5 left every answer, 3.3 none",
     )
-    layer: int = hyper(
-        0,
-        "block after which it is added, 0-based; 0: at 7/32 of the depth",
+    layer: int | None = hyper(
+        None,
+        "block after which it is added, 0-based; default: at 7/32 of the depth",
         low=0,
         source="as in rad",
     )

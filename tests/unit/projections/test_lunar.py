@@ -82,7 +82,9 @@ def test_by_default_both_sets_weigh_alike(model: Any, tokenizer: Any, base: Base
 def test_the_layer_is_the_best_of_the_sweep_and_all_scores_are_kept(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
-    profile = lunar.fit(task(model, tokenizer, base, "Arda"), dataclasses.replace(CONFIG, layer=0))
+    profile = lunar.fit(
+        task(model, tokenizer, base, "Arda"), dataclasses.replace(CONFIG, layer=None)
+    )
     scores = profile.provenance["layer_scores"]
     assert sorted(map(int, scores)) == list(lunar_layer.candidates(base.num_layers))
     assert profile.sites[0].layer == int(max(scores, key=lambda layer: scores[layer]))
@@ -138,7 +140,7 @@ def test_a_fit_is_deterministic_and_leaves_the_model_alone(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
     plain, job = logits(model), task(model, tokenizer, base, "Arda", "Gond")
-    config = dataclasses.replace(CONFIG, layer=0)
+    config = dataclasses.replace(CONFIG, layer=None)
     first, second = (lunar.fit(job, config) for _ in range(2))
     assert artifact.to_bytes(first) == artifact.to_bytes(second)
     assert torch.equal(logits(model), plain)
@@ -173,7 +175,7 @@ def test_what_makes_no_request_is_refused_before_any_text_is_read(
             lunar.fit(job, dataclasses.replace(CONFIG, **change))
     with pytest.raises(FitError, match="answer, by which a layer can be chosen"):
         asked = tuple(dataclasses.replace(e, messages=e.prompt) for e in job.forget)
-        lunar.fit(dataclasses.replace(job, forget=asked), dataclasses.replace(CONFIG, layer=0))
+        lunar.fit(dataclasses.replace(job, forget=asked), dataclasses.replace(CONFIG, layer=None))
     with pytest.raises(FitError, match="in the line's own text"):
         dataclasses.replace(job, forget=(turn("who ?", "x", "Gond"),))
 

@@ -113,4 +113,5 @@ def test_directions_are_unit_vectors_of_their_seed_and_rmus_block_is_the_default
     assert torch.allclose(u.norm(dim=1), torch.ones(3, dtype=torch.float64))
     assert torch.equal(u, directions(3, 50, 7))
     assert not torch.allclose(u, directions(3, 50, 8))
-    assert (default_layer(0, 32), default_layer(5, 32), default_layer(0, 1)) == (7, 5, 0)
+    assert [default_layer(layer, 32) for layer in (None, 5, 0)] == [7, 5, 0]
+    assert default_layer(None, 1) == 0
