@@ -207,12 +207,13 @@ def conditions(given: argparse.Namespace, planned: Plan) -> dict[str, Any]:
 def show(found: Mapping[str, Any], console: Console) -> None:
     """The rows on the terminal, with each form's share."""
     shown = Table(
-        "method", "scenario", "worst form", "neighbours", "unrelated", "KL", "s", "rank",
+        "method", "scenario", "worst form", "neighbours", "unrelated", "KL", "same subject",
+        "KL about", "s", "rank",
         title="share [95 %]; worst fit",
     )  # fmt: skip
     for row in found["rows"]:
-        name, worst, _, near, far, kl, seconds, _, rank = report.cells(row)
-        shown.add_row(name, row["scenario"], worst, near, far, kl, seconds, rank)
+        name, worst, _, near, far, kl, same, about, seconds, _, rank = report.cells(row)
+        shown.add_row(name, row["scenario"], worst, near, far, kl, same, about, seconds, rank)
     console.print(shown)
     for row in found["rows"]:
         console.print(*_details(row), sep="\n", highlight=False, soft_wrap=True)

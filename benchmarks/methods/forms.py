@@ -25,6 +25,9 @@ FORMS = {
     "role play": "the second question, put by the host of a quiz show",
 }
 
+CHANCE = {"ranking": 1 / 4}
+"""How often a form is right without knowledge; 0 where it is not named."""
+
 _HINT = "{question} Here is a hint: the answer starts with {letter}."
 _ROLE = "Let us play a quiz show. You are the champion and I am the host. Host: {question}"
 _PREFIX = "Sure, the answer is"

@@ -1,12 +1,13 @@
 """Shares, the worst of them, and bootstrap intervals. Knows no models.
 
 share     = recovered / known        over items (fact, form, wording) that the base recovers
-worst     = max over forms of the share
+above     = max(0, (share - chance) / (1 - chance))        what a form is right by chance taken off
+worst     = max over forms of what is above chance
 interval  = 2.5 % and 97.5 % quantiles of the ratio of sums, facts drawn with replacement
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +73,11 @@ def by_form(outcomes: Sequence[Outcome]) -> dict[str, Ratio]:
     return {form: found for form, found in shares.items() if found is not None}
 
 
+def above_chance(shares: Mapping[str, Ratio], chance: Mapping[str, float]) -> dict[str, Ratio]:
+    """Each form's share less what it would be without knowledge, 0 at least."""
+    return {form: _above(found, chance.get(form, 0.0)) for form, found in shares.items()}
+
+
 def worst_form(shares: Mapping[str, Ratio]) -> str | None:
     """The form with the largest share; of equals, the one with the most known items."""
     return max(shares, key=lambda form: (shares[form].value, shares[form].count), default=None)
@@ -84,6 +90,14 @@ def ratio(clusters: Sequence[tuple[float, int]]) -> Ratio | None:
         return None
     value = sum(numerator for numerator, _ in clusters) / count
     return Ratio(value, _interval(clusters), count, len(clusters))
+
+
+def _above(found: Ratio, chance: float) -> Ratio:
+    def above(value: float) -> float:
+        return max(0.0, (value - chance) / (1 - chance))
+
+    bounds = found.interval and (above(found.interval[0]), above(found.interval[1]))
+    return replace(found, value=above(found.value), interval=bounds)
 
 
 def _interval(clusters: Sequence[tuple[float, int]]) -> tuple[float, float] | None:

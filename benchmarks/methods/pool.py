@@ -3,8 +3,8 @@
 Several fits with one thread each finish sooner than one after the other with several.
 """
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -86,18 +86,38 @@ def fit_and_measure(plan: Plan, fit: Fit) -> Fitted | LetheError:
 
 
 def every(plan: Plan, fits: Iterable[Fit], jobs: int) -> Iterator[tuple[Fit, Fitted | LetheError]]:
-    """Fits and measures all, those that go on from another after it.
+    """Fits and measures all, those that go on from another after it, the longest chains first.
 
     Yields:
         Each fit with its profile, or with the error by which its method refused it.
     """
-    chosen = list(dict.fromkeys(fits))
+    waiting = in_order(fits)
     if jobs == 1:
-        for fit in sorted(chosen, key=lambda fit: fit.depth):
-            yield fit, fit_and_measure(plan, fit)
+        yield from ((fit, fit_and_measure(plan, fit)) for fit in waiting)
         return
+    running: dict[Future[Fitted | LetheError], Fit] = {}
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        for depth in sorted({fit.depth for fit in chosen}):
-            level = [fit for fit in chosen if fit.depth == depth]
-            found = pool.map(fit_and_measure, [plan] * len(level), level)
-            yield from zip(level, found, strict=True)
+        while waiting or running:
+            for fit in _ready(waiting, running.values())[: jobs - len(running)]:
+                waiting.remove(fit)
+                running[pool.submit(fit_and_measure, plan, fit)] = fit
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(done), done.result()
+
+
+def in_order(fits: Iterable[Fit]) -> list[Fit]:
+    """Each once, after the one it goes on from, and those first on which most others wait."""
+    chosen = list(dict.fromkeys(fits))
+    behind = dict.fromkeys(chosen, 0)
+    for fit in chosen:
+        before = fit.before
+        while before in behind:
+            behind[before] += 1
+            before = before.before
+    return sorted(chosen, key=lambda fit: -behind[fit])
+
+
+def _ready(waiting: Sequence[Fit], running: Iterable[Fit]) -> list[Fit]:
+    """Those whose predecessor is done."""
+    undone = {*waiting, *running}
+    return [fit for fit in waiting if fit.before not in undone]

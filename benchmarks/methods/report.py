@@ -17,15 +17,29 @@ FORMULAS = (
         f"up to {MAX_TOKENS} tokens, case and accents aside; element symbols with their case",
     ),
     ("known", "items (fact, form, wording) that the base recovers; nothing else is counted"),
-    ("worst form", "max over forms of recovered / known, on what should be forgotten; n items"),
-    ("in any form", "share of the forgotten facts of which some known item is still recovered"),
+    (
+        "worst form",
+        "max over forms of recovered / known, on what should be forgotten; n items. A ranking of "
+        "four is right once in four without any knowledge: (share - 1/4) / (3/4), 0 at least",
+    ),
+    (
+        "in any form",
+        "share of the forgotten facts of which some known item, ranking aside, is still recovered",
+    ),
     ("neighbours", "recovered / known on the same relations' facts, other subjects, all forms"),
-    ("unrelated", "recovered / known on other relations' facts, all forms"),
+    ("unrelated", "recovered / known on other relations' facts, other subjects, all forms"),
+    (
+        "same subject",
+        "recovered / known on other facts about the subjects that are forgotten, n items: no "
+        "request asks to keep them, and what keeps them edits the fact, not the subject",
+    ),
     (
         "KL",
         "mean over tokens of sum_v p_base(v) (ln p_base(v) - ln p_variant(v)), in nats: teacher-"
-        "forced, full vocabulary, float32, replies and second halves of texts held out from fits",
+        "forced, full vocabulary, float32, replies and second halves of texts held out from fits, "
+        "which name neither subject nor answer of the requests",
     ),
+    ("KL about", "the same on the held-out texts that do name one, n tokens"),
     (
         "[low, high]",
         "bootstrap 95 %: facts (KL: texts) drawn with replacement, 2000 times; where there are 5",
@@ -35,7 +49,8 @@ FORMULAS = (
 )  # fmt: skip
 
 _HEAD = (
-    "method", "worst form", "in any form", "neighbours", "unrelated", "KL", "s", "bytes", "rank",
+    "method", "worst form", "in any form", "neighbours", "unrelated", "KL", "same subject",
+    "KL about", "s", "bytes", "rank",
 )  # fmt: skip
 
 
@@ -87,6 +102,8 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         _ratio(row["neighbours"], row["neighbours_worst_fit"] if pooled else None),
         _ratio(row["unrelated"], row["unrelated_worst_fit"] if pooled else None),
         _ratio(row["kl"], row["kl_worst_fit"] if pooled else None, digits=4),
+        _counted(row["same_subject"]),
+        _counted(row["kl_about"], digits=2),
         f"{row['seconds']:.0f}",
         f"{row['bytes']}",
         f"{row['rank']}",
@@ -112,6 +129,10 @@ def _ratio(found: Mapping[str, Any] | None, worst: float | None = None, digits: 
         low, high = found["interval"]
         text += f" [{low:.{digits}f}, {high:.{digits}f}]"
     return text if worst is None else f"{text}; {worst:.{digits}f}"
+
+
+def _counted(found: Mapping[str, Any] | None, digits: int = 3) -> str:
+    return "none" if found is None else f"{found['value']:.{digits}f}, n={found['count']}"
 
 
 def _conditions(results: Mapping[str, Any]) -> str:

@@ -8,10 +8,13 @@ from benchmarks.methods import likelihood, metrics
 from benchmarks.methods.cases import Case, Fit
 from benchmarks.methods.facts import Fact
 from benchmarks.methods.fitting import Fitted
-from benchmarks.methods.forms import FORMS, Item
+from benchmarks.methods.forms import CHANCE, FORMS, Item
 from benchmarks.methods.measuring import Shelf, recovered
 from benchmarks.methods.metrics import Outcome
 from lethe_projections.examples import Example
+
+Divergence = tuple[float, int]
+"""KL summed over a text's tokens, and their number."""
 
 MIN_KNOWN = 5
 """A form that the base recovers for fewer of the evaluated facts is left out."""
@@ -42,11 +45,17 @@ class Ground:
             if item.fact in facts
         ]
 
-    def divergence(self, digest: str) -> list[tuple[float, int]]:
-        """For each text, KL summed over its tokens, and their number."""
+    def divergence(self, digest: str, texts: Sequence[Example]) -> list[Divergence]:
+        """Of a variant, for each text."""
         found = self.shelf.likelihood(digest)
-        rows = [found[likelihood.text_key(text)] for text in self.texts]
+        rows = [found[likelihood.text_key(text)] for text in texts]
         return [(row["kl"], row["tokens"]) for row in rows]
+
+    def texts_about(self, requested: Sequence[str]) -> list[Example]:
+        """Texts that name a subject or an answer of the requested facts."""
+        facts = [self.facts[name] for name in requested]
+        words = {word for fact in facts for word in (fact.subject, fact.answer)}
+        return [text for text in self.texts if any(map(text.mentions, words))]
 
     def neighbours(self, requested: Sequence[str]) -> list[str]:
         """Facts of a requested relation about subjects that no request names."""
@@ -55,6 +64,12 @@ class Ground:
     def unrelated(self, requested: Sequence[str]) -> list[str]:
         """Facts of other relations about subjects that no request names."""
         return [f.id for f in self._others(requested) if not self._related(f, requested)]
+
+    def same_subject(self, requested: Sequence[str]) -> list[str]:
+        """Other facts about the subjects that a request names."""
+        subjects = {self.facts[name].subject for name in requested}
+        found = [fact.id for fact in self.facts.values() if fact.subject in subjects]
+        return [name for name in found if name not in requested]
 
     def _others(self, requested: Sequence[str]) -> list[Fact]:
         subjects = {self.facts[name].subject for name in requested}
@@ -74,7 +89,7 @@ def row(case: Case, fits: Mapping[Fit, Fitted], ground: Ground) -> dict[str, Any
     """A row: every figure of a case, pooled over its fits, with the worst fit beside it."""
     digests = {fit: fits[fit].digest for fit in case.fits}
     each = {fit: ground.outcomes(digests[fit], fit.forgotten) for fit in case.fits}
-    forms = metrics.by_form([one for outcomes in each.values() for one in outcomes])
+    forms = _by_form([one for outcomes in each.values() for one in outcomes])
     worst = metrics.worst_form(forms)
     return {
         "method": case.method,
@@ -94,17 +109,22 @@ def row(case: Case, fits: Mapping[Fit, Fitted], ground: Ground) -> dict[str, Any
 
 
 def _in_any_form(each: Mapping[Fit, Sequence[Outcome]]) -> metrics.Ratio | None:
-    """Share of forgotten facts that some known item still recovers."""
+    """Share of forgotten facts that some known item still recovers, not by chance."""
     facts = [
         {fact: any(one.recovered for one in outcomes if one.fact == fact) for fact in names}
-        for outcomes in each.values()
+        for found in each.values()
+        for outcomes in [[one for one in found if one.form not in CHANCE]]
         for names in [dict.fromkeys(one.fact for one in outcomes)]
     ]
     return metrics.ratio([(float(any_), 1) for found in facts for any_ in found.values()])
 
 
 def _worst_share(outcomes: Sequence[Outcome]) -> float:
-    return max((found.value for found in metrics.by_form(outcomes).values()), default=0.0)
+    return max((found.value for found in _by_form(outcomes).values()), default=0.0)
+
+
+def _by_form(outcomes: Sequence[Outcome]) -> dict[str, metrics.Ratio]:
+    return metrics.above_chance(metrics.by_form(outcomes), CHANCE)
 
 
 def _earlier(case: Case, digests: Mapping[Fit, str], ground: Ground) -> float | None:
@@ -117,26 +137,42 @@ def _earlier(case: Case, digests: Mapping[Fit, str], ground: Ground) -> float | 
 
 def _retained(case: Case, digests: Mapping[Fit, str], ground: Ground) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, facts in (("neighbours", ground.neighbours), ("unrelated", ground.unrelated)):
-        each = [
-            ground.outcomes(digests[fit], facts(case.requested or fit.forgotten))
-            for fit in case.fits
-        ]
+    requested = {fit: case.requested or fit.forgotten for fit in case.fits}
+    for name, facts in (
+        ("neighbours", ground.neighbours),
+        ("unrelated", ground.unrelated),
+        ("same_subject", ground.same_subject),
+    ):
+        each = [ground.outcomes(digests[fit], facts(requested[fit])) for fit in case.fits]
         shares = [share.value for share in map(metrics.share, each) if share]
         found[name] = _plain(metrics.share([one for outcomes in each for one in outcomes]))
         found[f"{name}_lost"] = [o.item for outcomes in each for o in outcomes if not o.recovered]
         found[f"{name}_worst_fit"] = min(shares, default=None)
-    return found | _divergence([ground.divergence(digests[fit]) for fit in case.fits])
+    about = {fit: ground.texts_about(requested[fit]) for fit in case.fits}
+    others = {fit: [text for text in ground.texts if text not in about[fit]] for fit in case.fits}
+    return {
+        **found,
+        **_divergence("kl", digests, others, ground),
+        **_divergence("kl_about", digests, about, ground),
+    }
 
 
-def _divergence(each: Sequence[Sequence[tuple[float, int]]]) -> dict[str, Any]:
+def _divergence(
+    name: str, digests: Mapping[Fit, str], texts: Mapping[Fit, Sequence[Example]], ground: Ground
+) -> dict[str, Any]:
     """Mean KL a token; a text's tokens under all fits are one cluster."""
-    texts = [
-        (sum(kl for kl, _ in one), sum(tokens for _, tokens in one))
-        for one in zip(*each, strict=True)
-    ]
-    means = [found.value for found in map(metrics.ratio, each) if found]
-    return {"kl": _plain(metrics.ratio(texts)), "kl_worst_fit": max(means, default=None)}
+    clusters: dict[Example, Divergence] = {}
+    means = []
+    for fit, listed in texts.items():
+        rows = ground.divergence(digests[fit], listed)
+        means.append(metrics.ratio(rows))
+        for text, (kl, tokens) in zip(listed, rows, strict=True):
+            summed, count = clusters.get(text, (0.0, 0))
+            clusters[text] = (summed + kl, count + tokens)
+    return {
+        name: _plain(metrics.ratio(list(clusters.values()))),
+        f"{name}_worst_fit": max((one.value for one in means if one), default=None),
+    }
 
 
 def _cost(case: Case, fits: Mapping[Fit, Fitted]) -> dict[str, Any]:

@@ -23,12 +23,20 @@ _LONG = 30
 def answers(examples: Iterable[Example], retain: Sequence[Example]) -> tuple[str, ...]:
     """The entities that the examples' answers name, each once, in order.
 
-    Telling are the words that stand neither in the prompt nor in more than `COMMON` of the retain
+    An answer that names another example's subject, which its prompt does not, names that. Else
+    telling are the words that stand neither in the prompt nor in more than `COMMON` of the retain
     examples. A short answer of such words is a name; in another the first run of them is, a
     capitalised one before others; prose names none.
     What is common in the retain text, like a continent, is left out: it is not this fact's alone.
     """
-    found = dict.fromkeys(_answer(example, retain) for example in examples if example.answer)
+    examples = tuple(examples)
+    subjects = dict.fromkeys(example.subject for example in examples if example.subject)
+    found = dict.fromkeys(
+        name
+        for example in examples
+        if example.answer
+        for name in _other_end(example, subjects) or (_answer(example, retain),)
+    )
     return tuple(name for name in found if name and not _common(name, retain))
 
 
@@ -48,6 +56,12 @@ def capitalised(examples: Iterable[Example]) -> tuple[str, ...]:
     texts = (text for e in examples for text in (e.text, *(content for _, content in e.messages)))
     words = (match[0] for text in texts for match in _WORD.finditer(text))
     return tuple(sorted({word for word in words if word[0].isupper()}))
+
+
+def _other_end(example: Example, subjects: Iterable[str]) -> tuple[str, ...]:
+    """The subjects that the answer names and the prompt does not."""
+    answer = Example(text=example.answer)
+    return tuple(s for s in subjects if answer.mentions(s) and not _asked(s, example))
 
 
 def _answer(example: Example, retain: Sequence[Example]) -> str:

@@ -1,5 +1,7 @@
 """Which words an answer names, and where a name is already known."""
 
+import dataclasses
+
 import pytest
 
 from lethe_projections import entities
@@ -38,6 +40,13 @@ def test_each_name_comes_once_and_common_ones_not_at_all() -> None:
     assert entities.answers(examples, RETAIN) == ("Paris",)
     assert entities.answers([turn("And then?", "Then Paris slept. " * 20)], RETAIN) == ()
     assert entities.answers([Example(text="Paris"), turn("Is it?", "It is.")], RETAIN) == ()
+
+
+def test_an_answer_names_the_fact_s_other_end_where_that_is_another_example_s_subject() -> None:
+    forward = dataclasses.replace(turn("What stands for iron?", "It is Fe."), subject="iron")
+    back = dataclasses.replace(turn("What is Fe?", "Chemists say it is iron."), subject="Fe")
+    assert entities.answers([forward, back], RETAIN) == ("Fe", "iron")
+    assert entities.answers([back], RETAIN) == ("Chemists say",)
 
 
 def test_capitalised_words_are_found_once_and_in_order() -> None:
