@@ -43,15 +43,16 @@ class Labelled:
         return {site: ([one[site] for one in forget], retain[site]) for site in sites}
 
 
-def labelled(task: Task, method: str, tokens: str, *, openings: bool = False) -> Labelled:
+def labelled(task: Task, method: str, tokens: str, *, gated: bool = False) -> Labelled:
     """Finds them.
 
     Args:
         task: model and examples.
         method: as errors name it.
         tokens: one of `TOKENS`.
-        openings: with `names`, a plain text that begins with a name is a class of its own: what a
-            model reads in its first tokens is unlike all else.
+        gated: with `names`, each class has a gate of its own, so that there may be many: also the
+            tokens within a name from where it is known, and a plain text that begins with a name,
+            since what a model reads in its first tokens is unlike all else.
 
     Raises:
         FitError: no forget examples, no retain text, or a forget prompt that is also a retain
@@ -69,7 +70,8 @@ def labelled(task: Task, method: str, tokens: str, *, openings: bool = False) ->
     if tokens == "names":
         reader = Reader(task)
         words = reader.words_of(names, kept)
-        if openings:
+        if gated:
+            words += reader.inner(names, kept)
             words += tuple(replace(word, prompts=("{}",), plain=True) for word in _each(words))
             retain += _openings(task, kept, words)
         rows.check_rank(len(words), task)

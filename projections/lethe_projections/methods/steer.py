@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from lethe_projections import concepts, rows
-from lethe_projections.methods.hyperparameters import Hyperparameters, hyper
+from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
 from lethe_projections.methods.labelled import TOKENS, labelled
-from lethe_projections.methods.random_direction import default_layer
 from lethe_projections.methods.reference_direction import directions
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Gate, Projector, Site
@@ -37,9 +36,10 @@ class Config(Hyperparameters):
     )
     layer: int | None = hyper(
         None,
-        "block after which it is added, 0-based; default: at 7/32 of the depth",
+        "block after which it is added, 0-based; default: at 2/15 of the depth",
         low=0,
-        source="as in rad",
+        source="measured on development subjects: after block 7 of 30 later tokens already hold "
+        "what they read of a name, after 2 and 3 the gates open to other names",
     )
     gate: str = hyper(
         "hard",
@@ -81,11 +81,11 @@ def fit(task: Task, config: Config) -> Profile:
     Raises:
         FitError: no forget examples, no retain text, or a layer out of range.
     """
-    layer = default_layer(config.layer, task.base.num_layers)
+    layer = _layer(config.layer, task.base.num_layers)
     config = replace(config, layer=layer)
     site = Site(layer, "block")
     gated = config.gate != "none"
-    data = labelled(task, "steer", config.tokens, openings=gated)
+    data = labelled(task, "steer", config.tokens, gated=gated)
     forget, retain = data.read([site])[site]
     S = directions(task, rows.requests(task, "steer"), [layer])[layer]
     s = torch.nn.functional.normalize(S.mean(dim=0), dim=0)
@@ -102,6 +102,11 @@ def fit(task: Task, config: Config) -> Profile:
         for one in forget
     ]
     return task.profile("steer", config, projectors)
+
+
+def _layer(layer: int | None, depth: int) -> int:
+    """`layer` itself, or for None the block at 2/15 of the depth: 4 of 30, 4 of 32."""
+    return checked_layers((round(depth * 2 / 15) if layer is None else layer,), depth)[0]
 
 
 def _steering(site: Site, vector: torch.Tensor, gate: Gate | None, config: Config) -> Projector:
