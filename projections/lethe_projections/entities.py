@@ -51,6 +51,12 @@ def prefixes(entity: str, retain: Sequence[Example]) -> tuple[str, ...]:
     return (*(entity[: word.end()] for word in early), entity)
 
 
+def begins_a_word(part: str, examples: Iterable[Example]) -> bool:
+    """Whether a capitalised word of the examples, or its beginning, is the last word of `part`."""
+    begun = part.rsplit(maxsplit=1)[-1]
+    return any(word.startswith(begun) for word in capitalised(examples))
+
+
 def capitalised(examples: Iterable[Example]) -> tuple[str, ...]:
     """Words with a capital letter, names for the most part, sorted, each once."""
     texts = (text for e in examples for text in (e.text, *(content for _, content in e.messages)))

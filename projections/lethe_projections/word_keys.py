@@ -91,22 +91,23 @@ class Reader:
         return tuple(word for words in found for word in words)
 
     def inner(self, names: Sequence[str], retain: Sequence[Example]) -> tuple[Word, ...]:
-        """The tokens of names between the beginning at which each is known and its end.
+        """Tokens within names, by which a model may know a name before its words end.
 
-        From "Kuala", " L" and "ump" on, which are not yet "Kuala Lumpur", a model recalls Malaysia
-        all the same. Tokens before that beginning may be another name's.
+        From the second token on, since the first of "K", "ual", "a", " L", "ump", "ur" begins many
+        words; and past what a word of the retain examples begins with, as "Niger" does "Nigeria".
         """
         parts = {part: name for name in names for part in self._inner_parts(name, retain)}
         found = (self.words(name, part, PROMPTS) for part, name in parts.items())
         return tuple(word for words in found for word in words)
 
     def _inner_parts(self, name: str, retain: Sequence[Example]) -> list[str]:
-        known, *later = entities.prefixes(name, retain)
+        whole = entities.prefixes(name, retain)
         text = self._prompt(name)
         [tokens] = chat.encode(self.task.tokenizer, [text], self.task.limits.max_tokens)
         begin = text.rfind(name)
-        ends = [past - begin for _, past in tokens.offsets if past <= begin + len(name)]
-        return [name[:end] for end in ends if len(known) < end and name[:end] not in later]
+        ends = [past - begin for _, past in tokens.offsets if begin < past < begin + len(name)]
+        parts = [name[:end] for end in ends[1:]]
+        return [p for p in parts if p not in whole and not entities.begins_a_word(p, retain)]
 
     def spans(self, word: Word) -> tuple[Span, ...]:
         """The one token at a word's place, in each of its contexts."""
