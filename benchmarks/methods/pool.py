@@ -98,7 +98,7 @@ def every(plan: Plan, fits: Iterable[Fit], jobs: int) -> Iterator[tuple[Fit, Fit
     running: dict[Future[Fitted | LetheError], Fit] = {}
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         while waiting or running:
-            for fit in _ready(waiting, running.values())[: jobs - len(running)]:
+            for fit in ready(waiting, running.values())[: jobs - len(running)]:
                 waiting.remove(fit)
                 running[pool.submit(fit_and_measure, plan, fit)] = fit
             for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -117,7 +117,7 @@ def in_order(fits: Iterable[Fit]) -> list[Fit]:
     return sorted(chosen, key=lambda fit: -behind[fit])
 
 
-def _ready(waiting: Sequence[Fit], running: Iterable[Fit]) -> list[Fit]:
+def ready(waiting: Sequence[Fit], running: Iterable[Fit]) -> list[Fit]:
     """Those whose predecessor is done."""
     undone = {*waiting, *running}
     return [fit for fit in waiting if fit.before not in undone]

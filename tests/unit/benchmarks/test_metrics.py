@@ -75,3 +75,24 @@ def test_an_interval_agrees_with_a_bootstrap_written_out() -> None:
     cuts = statistics.quantiles(ratios, n=40)
     assert found.interval == pytest.approx((cuts[0], cuts[-1]), abs=0.02)
     assert cuts[-1] - cuts[0] > 0.1
+
+
+def test_what_is_right_by_chance_is_taken_off() -> None:
+    shares = metrics.by_form([*outcomes("a", "ranking", True, False, False, False),
+                              *outcomes("a", "cloze", True, False)])  # fmt: skip
+    found = metrics.above_chance(shares, {"ranking": 0.25})
+    assert {form: one.value for form, one in found.items()} == {"ranking": 0.0, "cloze": 0.5}
+
+
+@pytest.mark.parametrize(("right", "above"), [(4, 1.0), (2, 1 / 3), (0, 0.0)])
+def test_above_chance_runs_from_none_to_all(right: int, above: float) -> None:
+    shares = metrics.by_form(
+        [
+            one
+            for n in range(5)
+            for one in outcomes(f"f{n}", "ranking", *[m < right for m in range(4)])
+        ]
+    )
+    [found] = metrics.above_chance(shares, {"ranking": 0.25}).values()
+    assert found.value == pytest.approx(above)
+    assert found.interval == pytest.approx((above, above))

@@ -118,6 +118,25 @@ def test_another_fact_about_a_forgotten_subject_is_neither_neighbour_nor_unrelat
     measured = results.Ground(known, (), (), Shelf(tmp_path, "engine"))
     assert measured.neighbours(["capital/Nigeria"]) == ["capital/Kenya"]
     assert measured.unrelated(["capital/Nigeria"]) == []
+    assert measured.same_subject(["capital/Nigeria"]) == ["continent/Nigeria"]
+    assert measured.same_subject(["capital/Nigeria", "continent/Nigeria"]) == []
+
+
+def test_text_about_the_forgotten_is_measured_apart(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = (Example(text="Paris lies on a river"), Example(text="France is large"), TEXTS[0])
+    monkeypatch.setattr("tests.unit.benchmarks.test_results.TEXTS", texts[::2])
+    shelved(shelf, "variant0", lambda item: True, kl=0.5)
+    found = row(shelf, FIT)
+    assert (found["kl"]["count"], found["kl_about"]["count"]) == (3, 1)
+    assert ground(shelf).texts_about(["capital/Germany"]) == []
+
+
+def test_ranking_is_counted_above_chance_and_no_form_of_its_own_to_any_form(shelf: Shelf) -> None:
+    shelved(shelf, "variant0", lambda item: item.form == "ranking")
+    assert row(shelf, FIT)["any_form"]["value"] == 0.0
+    assert row(shelf, FIT)["worst_form"] == "ranking"
 
 
 def test_a_form_that_the_base_hardly_knows_is_left_out() -> None:
