@@ -25,7 +25,7 @@ from lethe_projections.methods.reference_direction import directions
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector
 from lethe_projections.redirection import Problem
-from lethe_projections.rows import Request
+from lethe_projections.rows import Request, Span
 from lethe_projections.task import Task
 
 
@@ -80,10 +80,10 @@ def fit(task: Task, config: Config) -> Profile:
     """
     rows.check_rank(config.rank, task)
     requests = rows.requests(task, "lunar")
-    layer, scores = _layer(task, requests, config)
+    asked = spans(task, requests, config)
+    layer, R, scores = _directions(task, requests, asked, config)
     config = replace(config, layer=layer)
     wanted = problem(task, "lunar", layer, config)
-    R = config.coefficient * directions(task, requests, [layer])[layer]
     if config.train == "adamw":
         config = replace(config, rank=config.rank or len(requests))
         how = lunar_training.Training(config.rank, config.lr, config.epochs, config.seed)
@@ -95,21 +95,23 @@ def fit(task: Task, config: Config) -> Profile:
     return task.profile("lunar", config, [projector], seed=seed, measured={**scores, **found})
 
 
-def _layer(
-    task: Task, requests: Sequence[Request], config: Config
-) -> tuple[int, dict[str, dict[str, float]]]:
-    """The layer given, or that of the highest score, the earliest of equals, and every score."""
+def _directions(
+    task: Task, requests: Sequence[Request], asked: Sequence[Sequence[Span]], config: Config
+) -> tuple[int, Tensor, dict[str, dict[str, float]]]:
+    """The layer, c r_i there, and the sweep's scores.
+
+    The layer is the one given, or that of the highest score, the earliest of equals.
+    """
     depth = task.base.num_layers
     if config.layer is not None:
-        return checked_layers((config.layer,), depth)[0], {}
-    layers = lunar_layer.candidates(depth)
-    probes = lunar_layer.probes(task, requests, spans(task, requests, config), config.refusal)
-    scores = {
-        layer: lunar_layer.score(task, probes, layer, config.coefficient * R)
-        for layer, R in directions(task, requests, layers).items()
-    }
+        [layer] = checked_layers((config.layer,), depth)
+        return layer, config.coefficient * directions(task, requests, [layer])[layer], {}
+    probes = lunar_layer.probes(task, requests, asked, config.refusal)
+    found = directions(task, requests, lunar_layer.candidates(depth))
+    R = {layer: config.coefficient * r for layer, r in found.items()}
+    scores = {layer: lunar_layer.score(task, probes, layer, r) for layer, r in R.items()}
     best = max(scores, key=lambda layer: scores[layer])
-    return best, {"layer_scores": {str(layer): value for layer, value in scores.items()}}
+    return best, R[best], {"layer_scores": {str(layer): one for layer, one in scores.items()}}
 
 
 def _closed(problem: Problem, R: Tensor) -> tuple[Tensor, Tensor, dict[str, Any]]:
