@@ -4,16 +4,19 @@ A method's file imports torch; it is imported when its command runs or shows its
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lethe_projections.methods import METHODS, Method
 from lethe_projections.methods.hyperparameters import About
+
+if TYPE_CHECKING:
+    from lethe_projections.projector import Site
 
 
 class FitGroup(TyperGroup):
@@ -99,6 +102,17 @@ def _run(
     profile, digest = fitting.fit(task, method.name, config, out)
     sites = ", ".join(map(str, profile.sites))
     typer.echo(f"{out}: {digest[:12]}, {profile.method}, rank {profile.rank}, {sites}")
+    if declared := _to_declare(profile.sites):
+        typer.echo(f"serve it with: lethe serve --sites {declared}")
+
+
+def _to_declare(sites: "Iterable[Site]") -> str:
+    """What `--sites` must be, beyond its default; empty if that is enough."""
+    from lethe_vllm.options import DEFAULT_SITES
+
+    hooks = DEFAULT_SITES.split(",")
+    more = [f"{site.hook}:{site.layer}" for site in sites if site.hook not in hooks]
+    return ",".join([*more, *hooks]) if more else ""
 
 
 def _signature(run: Callable[..., None], method: Method) -> inspect.Signature:

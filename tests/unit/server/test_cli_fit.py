@@ -36,13 +36,13 @@ def fit(checkpoint: Path, tmp_path: Path) -> Run:
     lines = [{"text": f"tell me about {name} in the north"} for name in ("Brel", "Cora", "Doma")]
     retain.write_text("\n".join(map(json.dumps, lines)))
 
-    def run(*options: str, forget: list[Any] | None = None) -> Result:
+    def run(*options: str, forget: list[Any] | None = None, method: str = "rocr") -> Result:
         files = ["--retain", str(retain), "--out", str(tmp_path / "out.safetensors")]
         if forget is not None:
             path = tmp_path / "forget.jsonl"
             path.write_text("\n".join(map(json.dumps, forget)))
             files += ["--forget", str(path)]
-        command = ["fit", "rocr", "--model", str(checkpoint), *files, *options]
+        command = ["fit", method, "--model", str(checkpoint), *files, *options]
         return CliRunner().invoke(cli.app, command)
 
     return run
@@ -62,6 +62,15 @@ def test_a_forget_file_becomes_a_profile(fit: Run, tmp_path: Path) -> None:
     assert profile.hyperparameters["ridge"] == 0.5
     assert profile.provenance["forget_examples"] == 1
     assert artifact.digest(artifact.to_bytes(profile))[:12] in result.output
+    assert "--sites" not in result.output
+
+
+def test_a_profile_at_sites_that_are_not_served_by_default_says_which(fit: Run) -> None:
+    result = fit(
+        "--gate", "none", "--tokens", "last", "--layer", "2", forget=[QUESTION], method="steer"
+    )
+    assert result.exit_code == 0, result.output
+    assert "lethe serve --sites block:2,mlp,down_proj" in result.output
 
 
 def test_retain_lines_with_a_forget_answer_are_warned_about(fit: Run, tmp_path: Path) -> None:
