@@ -16,7 +16,7 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import LetheError
 from lethe_projections.profile import Profile
 from lethe_vllm.errors import UnavailableError, UnknownProfileError
-from lethe_vllm.selection import BASE, Part, Selection, Variant, check_name
+from lethe_vllm.selection import BASE, Part, Selection, Variant, check_name, is_name
 
 SUFFIX = ".safetensors"
 
@@ -54,7 +54,8 @@ class Catalogue:
         """Opens `folder`, which is created if missing; None makes a private one for this process.
 
         Raises:
-            LetheError: a file in it is not a valid profile for `base`.
+            LetheError: a file in it is not a valid profile for `base`, or its name could not be
+                requested.
         """
         self._private = tempfile.TemporaryDirectory(prefix="lethe-") if folder is None else None
         self.folder = Path(self._private.name) if self._private else Path(folder or "")
@@ -62,16 +63,12 @@ class Catalogue:
         self.base = base
         self._read: dict[str, tuple[tuple[int, ...], Entry]] = {}
         self._lock = threading.Lock()
-        for name in self.names():
-            self.entry(name)
+        for file in self._files():
+            self.entry(_name(file))
 
     def names(self) -> list[str]:
-        """Every name, sorted. Files whose name could not be requested are refused.
-
-        Raises:
-            SelectionError: such a file is there.
-        """
-        return sorted(check_name(file.name.removesuffix(SUFFIX)) for file in self._files())
+        """Every name, sorted; not of files put there since whose name could not be requested."""
+        return sorted(_name(file) for file in self._files() if is_name(_name(file)))
 
     def entry(self, name: str) -> Entry:
         """The profile of that name, as its file is now.
@@ -203,6 +200,10 @@ class Catalogue:
             return Entry(name, artifact.digest(data), self.check(data), modified)
         except LetheError as error:
             raise type(error)(f"profile {name} ({file.name}): {error}") from error
+
+
+def _name(file: Path) -> str:
+    return file.name.removesuffix(SUFFIX)
 
 
 def _changed(variant: Variant) -> UnavailableError:

@@ -28,13 +28,18 @@ _PART = re.compile(rf"({_NAME})(?:@([0-9a-f]{{8,64}}))?")
 _STAMP = re.compile(rf"{_NAME}(?:\+{_NAME}){{0,{MAX_PARTS - 1}}}@([0-9a-f]{{64}})")
 
 
+def is_name(name: str) -> bool:
+    """Whether `name` may name a profile."""
+    return re.fullmatch(_NAME, name) is not None and name != BASE
+
+
 def check_name(name: str) -> str:
     """Returns `name` if it may name a profile.
 
     Raises:
         SelectionError: it has another form, or is reserved.
     """
-    if not re.fullmatch(_NAME, name) or name == BASE:
+    if not is_name(name):
         raise SelectionError(
             "profile name: expected 1 to 64 of a-z, 0-9, '.', '_', '-', starting with a letter or "
             f"digit, and not '{BASE}', found {name[:80]!r}; choose another name"

@@ -60,7 +60,8 @@ def to_bytes(profile: Profile) -> bytes:
     """Serialises; the same profile gives the same bytes.
 
     Raises:
-        ArtifactError: the artifact would be larger than `MAX_BYTES`.
+        ArtifactError: the artifact would be larger than `MAX_BYTES`, or what it says of its origin
+            larger than `MAX_HEADER_BYTES`.
     """
     # Cloned because the library refuses tensors that share memory, as A and B may.
     cloned = {name: tensor.clone() for name, tensor in tensor_layout.tensors(profile).items()}
@@ -74,6 +75,12 @@ def to_bytes(profile: Profile) -> bytes:
     }
     data = safetensors.torch.save(cloned, {METADATA_KEY: strict_json.dumps(document)})
     _check_size(len(data), MAX_BYTES)
+    header = int.from_bytes(data[:8], "little")
+    if header > MAX_HEADER_BYTES:
+        raise ArtifactError(
+            f"artifact: expected up to {MAX_HEADER_BYTES} bytes of metadata, found {header}; "
+            "shorten hyperparameters and provenance"
+        )
     return data
 
 

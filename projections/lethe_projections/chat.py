@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Any, Protocol
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -156,9 +157,16 @@ def last_token_of(tokens: Tokens, text: str, part: str) -> int:
 
 
 def _templated(tokenizer: Any, messages: Sequence[Message], reply: bool) -> str:
-    return str(
-        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=reply)
-    )
+    try:
+        text = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=reply
+        )
+    except (TemplateError, ValueError) as error:
+        raise FitError(
+            f"expected messages that the model's chat template takes, found {error} for "
+            f"{messages!r:.200}; write them as the template wants them, or as a plain text"
+        ) from error
+    return str(text)
 
 
 def _check_untemplated(tokenizer: Any, content: str) -> None:

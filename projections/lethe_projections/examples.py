@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lethe_projections import strict_json
+from lethe_projections import strict_json, words
 from lethe_projections.errors import FitError
 
 _ROLES = ("system", "user", "assistant")
@@ -51,7 +51,10 @@ class Example:
 
     def mentions(self, word: str) -> bool:
         """Whether `word` occurs as a whole word, in any case."""
-        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+        return self.matches(words.whole([word]))
+
+    def matches(self, pattern: "re.Pattern[str]") -> bool:
+        """Whether a pattern occurs in a message or the text."""
         return any(pattern.search(text) for text in (self.text, *(c for _, c in self.messages)))
 
 
@@ -82,19 +85,29 @@ def packaged(name: str) -> tuple[Example, ...]:
 
 
 def check_subjects(examples: Iterable[Example]) -> None:
-    """Raises FitError at the first line whose subject does not occur in it."""
+    """Raises FitError if a subject stands nowhere in its line, or in no prompt of its lines."""
+    by_subject: dict[str, list[Example]] = {}
     for example in examples:
         if example.subject and not example.mentions(example.subject):
             raise FitError(
                 f"forget, line {example.line}: expected the subject {example.subject!r:.80} in the "
                 "line's own text, found it nowhere; write it as the text does"
             )
+        by_subject.setdefault(example.subject, []).append(example)
+    for subject, lines in by_subject.items():
+        pattern = words.whole([subject], exact_case=True)
+        if subject and not any(Example(messages=e.prompt).matches(pattern) for e in lines):
+            raise FitError(
+                f"forget, line {lines[0].line}: expected the subject {subject!r:.80} in a question "
+                "about it, in the same case, found it in none; write it as the questions do"
+            )
 
 
 def lines_with_answers(retain: Iterable[Example], forget: Iterable[Example]) -> tuple[int, ...]:
     """Lines of `retain` that hold a whole answer of `forget`, and so ask for the opposite."""
-    answers = {example.answer for example in forget if example.answer}
-    return tuple(e.line for e in retain if any(e.mentions(answer) for answer in answers))
+    answers = {example.answer.strip().rstrip(".!?") for example in forget}
+    pattern = words.whole(sorted(answers - {""}))
+    return tuple(example.line for example in retain if example.matches(pattern))
 
 
 def _parsed(data: bytes, role: str) -> tuple[Example, ...]:
@@ -148,6 +161,8 @@ def _messages(value: Any) -> tuple[tuple[str, str], ...]:
         if message["role"] not in _ROLES:
             raise ValueError(f"the role {message['role']!r:.40}, not one of {', '.join(_ROLES)}")
         pairs.append((message["role"], _text(message, "content")))
+    if not any(role == "user" for role, _ in pairs):
+        raise ValueError("messages without one of the user")
     return tuple(pairs)
 
 

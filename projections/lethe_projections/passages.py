@@ -1,6 +1,5 @@
 """Examples as tokens, the answer told apart from the prompt. Knows nothing of losses."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from lethe_projections import chat
 from lethe_projections.errors import FitError
 from lethe_projections.examples import Example
 from lethe_projections.task import Task
+from lethe_projections.words import whole
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Passage:
         tokens: of prompt and answer.
         prompt: how many of them are prompt; 1 for plain text, whose every other token is predicted.
         end: past the answer's last own token; what the template puts behind it is no answer.
+        begin: first character of the example's own text; before it are the template's words.
     """
 
     text: str
     tokens: chat.Tokens
     prompt: int
     end: int
+    begin: int = 0
 
     @property
     def answered(self) -> bool:
@@ -45,12 +47,14 @@ class Passage:
         """The prompt alone."""
         ids, offsets = self.tokens.ids[: self.prompt], self.tokens.offsets[: self.prompt]
         text = self.text[: offsets[-1][1]]
-        return Passage(text, chat.Tokens(ids, offsets), self.prompt, self.prompt)
+        return Passage(text, chat.Tokens(ids, offsets), self.prompt, self.prompt, self.begin)
 
     def mentions(self, words: Iterable[str]) -> tuple[bool, ...]:
-        """For each token, whether it is of a whole word, or words, among those; in any case."""
-        either = "|".join(map(re.escape, words)) or "(?!)"
-        found = re.finditer(rf"(?<!\w)(?:{either})(?!\w)", self.text, re.IGNORECASE)
+        """For each token, whether it is of a whole word, or words, among those; in any case.
+
+        The template's words before the example's own are never.
+        """
+        found = whole(words).finditer(self.text, self.begin)
         spans = [match.span() for match in found]
         return tuple(
             any(start < past and first < end for first, past in spans)
@@ -171,7 +175,8 @@ def _passage(task: Task, example: Example) -> Passage:
     if not example.answer:
         text = task.render_prompt(example)
         tokens = _encode(task, text)
-        return Passage(text, tokens, len(tokens.ids) if example.messages else 1, len(tokens.ids))
+        prompt = len(tokens.ids) if example.messages else 1
+        return Passage(text, tokens, prompt, len(tokens.ids), task.begin(example, text))
     text, head = task.render(example), task.render_prompt(example)
     begin = text.find(example.answer.strip(), len(head)) if text.startswith(head) else -1
     if begin < 0:
@@ -182,7 +187,8 @@ def _passage(task: Task, example: Example) -> Passage:
     tokens = _encode(task, text)
     past = begin + len(example.answer.strip())
     prompt = sum(1 for _, end in tokens.offsets if end <= len(head))
-    found = Passage(text, tokens, prompt, sum(1 for start, _ in tokens.offsets if start < past))
+    end = sum(1 for start, _ in tokens.offsets if start < past)
+    found = Passage(text, tokens, prompt, end, task.begin(example, text))
     if not found.answered:
         raise FitError(
             f"line {example.line}: expected tokens of the answer among the first "

@@ -16,9 +16,10 @@ from torch import Tensor
 from lethe_projections import activations, chat
 from lethe_projections.errors import FitError
 from lethe_projections.examples import Example
-from lethe_projections.profile import MAX_RANK
+from lethe_projections.profile import rank_bound
 from lethe_projections.projector import Site
 from lethe_projections.task import Task
+from lethe_projections.words import whole
 
 Ids = tuple[int, ...]
 
@@ -66,7 +67,7 @@ def requests(task: Task, method: str) -> tuple[Request, ...]:
 
 def check_rank(wanted: int, task: Task) -> None:
     """Raises FitError if an edit of the model may not have so many rows."""
-    bound = min(MAX_RANK, task.base.hidden_size)
+    bound = rank_bound(task.base)
     if wanted > bound:
         raise FitError(
             f"rank: expected up to {bound} rows of the edit, found {wanted}; forget less in one "
@@ -99,7 +100,7 @@ def telling(
     known = sorted(one.ids for one in chat.encode(task.tokenizer, rendered, task.limits.max_tokens))
     spans = []
     for example, text, tokens in zip(request.examples, texts, encoded, strict=True):
-        place = text.find(request.subject) if request.subject else -1
+        place = _place(text, task.begin(example, text), request.subject)
         first = _token_at(tokens, place) if place >= 0 else _shared(tokens.ids, known)
         if first >= len(tokens.ids):
             raise FitError(
@@ -146,6 +147,12 @@ def read(task: Task, spans: Sequence[Span], sites: Sequence[Site]) -> Iterator[d
             wanted[index, : span.first] = False
         found = activations.read(task.model, batch, sites)
         yield {site: x[wanted.to(x.device)].to("cpu", torch.float64) for site, x in found.items()}
+
+
+def _place(text: str, begin: int, subject: str) -> int:
+    """Where the subject first stands as a word of its own from `begin` on, or -1."""
+    found = whole([subject], exact_case=True).search(text, begin) if subject else None
+    return found.start() if found else -1
 
 
 def _token_at(tokens: chat.Tokens, place: int) -> int:

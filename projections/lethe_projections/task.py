@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from lethe_projections import chat, decoder, examples
+from lethe_projections import artifact, chat, decoder, examples
 from lethe_projections.base_model import BaseModel
 from lethe_projections.capture import Limits
 from lethe_projections.errors import FitError
@@ -93,6 +93,15 @@ class Task:
             return self._plain(example)
         return self._rendered(example.prompt, reply=True)
 
+    @staticmethod
+    def begin(example: Example, rendered: str) -> int:
+        """Where an example's own words begin in it; a template may write words of its own before.
+
+        0 if the template alters them.
+        """
+        first = example.messages[0][1] if example.messages else example.text
+        return max(0, rendered.find(first.strip()))
+
     def _rendered(self, messages: tuple[tuple[str, str], ...], reply: bool = False) -> str:
         listed = [{"role": role, "content": content} for role, content in messages]
         return chat.render(self.tokenizer, listed, reply=reply)
@@ -129,9 +138,20 @@ class Task:
                 "forget_examples": len(self.forget),
                 "retain_sha256": examples.digest(self.retain),
                 "retain_examples": len(self.retain),
+                **self._after(),
+                "max_tokens": self.limits.max_tokens,
                 "dtype": str(getattr(self.model, "dtype", "")).removeprefix("torch."),
                 "libraries": {name: metadata.version(name) for name in _LIBRARIES},
                 "seed": seed,
                 **(measured or {}),
             },
         )
+
+    def referred(self) -> dict[str, str]:
+        """For `measured`, of a method that reads the reference prompts: which they were."""
+        return {"reference_sha256": examples.digest(self.reference)}
+
+    def _after(self) -> dict[str, str]:
+        if self.after is None:
+            return {}
+        return {"after_sha256": artifact.digest(artifact.to_bytes(self.after))}

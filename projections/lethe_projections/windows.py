@@ -90,13 +90,8 @@ def _seen_before(ids: Sequence[tuple[int, ...]]) -> list[int]:
     seen = [0] * len(ids)
     order = sorted(range(len(ids)), key=ids.__getitem__)
     for earlier, later in pairwise(order):
-        seen[later] = _common_prefix(ids[earlier], ids[later])
+        seen[later] = chat.shared_prefix(ids[earlier], ids[later])
     return seen
-
-
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    pairs = zip(left, right, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
 
 
 def _digest(ids: Sequence[tuple[int, ...]]) -> bytes:

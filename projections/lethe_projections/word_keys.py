@@ -137,7 +137,8 @@ class Reader:
     def _places(self, word: Word) -> tuple[list[chat.Tokens], list[int]]:
         """Each prompt with the name in it, and where its part ends."""
         filled = [prompt.replace("{}", word.name) for prompt in word.prompts]
-        texts = filled if word.plain else [self._prompt(text) for text in filled]
+        render = self._plain if word.plain else self._prompt
+        texts = list(map(render, filled))
         tokens = chat.encode(self.task.tokenizer, texts, self.task.limits.max_tokens)
         places = [
             chat.last_token_of(one, text[: text.rfind(word.name) + len(word.part)], word.part)
@@ -147,6 +148,9 @@ class Reader:
 
     def _prompt(self, content: str) -> str:
         return chat.render(self.task.tokenizer, [{"role": "user", "content": content}], reply=True)
+
+    def _plain(self, text: str) -> str:
+        return chat.plain(self.task.tokenizer, text)
 
     def _last_word(self, example: Example) -> Span:
         """The one token that ends the last word of a prompt, without what follows of it."""

@@ -89,9 +89,9 @@ def demo(
 
 
 def main() -> None:
-    """Runs the command line: 0 when all is well, 1 on an error of Lethe's, 2 on wrong usage."""
+    """Runs the command line: 0 when all is well, 1 on an error, 2 on wrong usage."""
     try:
         app()
-    except LetheError as error:
+    except (LetheError, OSError) as error:
         typer.echo(f"lethe: {error}", err=True)
         sys.exit(1)

@@ -119,7 +119,7 @@ def _signature(run: Callable[..., None], method: Method) -> inspect.Signature:
     own = inspect.signature(run, eval_str=True)
     common = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
     hints = get_type_hints(method.config)
-    common = [p for p in common if p.name not in {"reference", "after"} - method.uses]
+    common = [p for p in common if p.name not in {"reference", "after", "store"} - method.uses]
     options = [_option(one, hints[one.name]) for one in fields(method.config)]
     return own.replace(parameters=[*common, *options])
 

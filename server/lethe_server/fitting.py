@@ -1,5 +1,6 @@
 """`lethe fit`: from a checkpoint and examples to an artifact file, by any method."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,22 +38,18 @@ class Checkpoint:
             device: where to, as torch names it; `auto` takes a GPU if there is one.
 
         Raises:
-            CheckpointError: there is no such model here.
+            CheckpointError: there is no such model here, or transformers cannot load it.
             FitError: there is no such device.
         """
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
-        from lethe_projections import embedded
+        from lethe_projections import embedded, transformers_model
 
         logging.disable_progress_bar()
         folder = embedded.resolve(model)
         base = BaseModel.from_checkpoint(folder)
-        loaded = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        loaded, tokenizer = transformers_model.load(folder, torch.float32)
         return cls(base, loaded.eval().to(_device(device)), tokenizer)
 
 
@@ -113,8 +110,8 @@ def warnings(task: "Task") -> Iterator[str]:
         shown = ", ".join(map(str, lines[:10])) + (", ..." if len(lines) > 10 else "")
         yield (
             f"retain: {len(lines)} of {len(task.retain)} examples hold an answer of the forget "
-            f"examples, and so ask for the opposite (line {shown}); take them out if that is not "
-            "meant"
+            f"examples, and so may ask for the opposite (line {shown}); take them out if that is "
+            "not meant"
         )
 
 
@@ -132,11 +129,19 @@ def fit(
     """
     from lethe_projections import artifact, methods
 
-    if not out.parent.is_dir():
-        # Before the fit, which may take minutes.
-        raise FitError(f"out: expected a folder at {out.parent}, found none; create it")
+    _check_writable(out)
     profile = methods.method(method).fit(task, config)
     return profile, artifact.write(profile, out)
+
+
+def _check_writable(out: Path) -> None:
+    """Before the fit, which may take minutes."""
+    if not out.parent.is_dir():
+        raise FitError(f"out: expected a folder at {out.parent}, found none; create it")
+    if out.is_dir():
+        raise FitError(f"out: expected a file's name, found the folder {out}; add a name to it")
+    if not os.access(out.parent, os.W_OK):
+        raise FitError(f"out: expected to write in {out.parent}, found it read-only; take another")
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
@@ -147,8 +152,11 @@ def parse_layers(text: str) -> tuple[int, ...]:
     """
     layers: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        layers.extend(range(int(first), int(last or first) + 1))
+        first, dash, last = part.partition("-")
+        found = range(int(first), int(last if dash else first) + 1)
+        if not found:
+            raise ValueError(f"an empty range {part!r}")
+        layers.extend(found)
     return tuple(layers)
 
 

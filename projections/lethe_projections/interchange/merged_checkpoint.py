@@ -6,11 +6,9 @@ type, whose rounding the edit then shares; knows nothing of engines.
 
 import json
 from pathlib import Path
-from typing import Any
 
-from lethe_projections import base_model, merge
+from lethe_projections import base_model, merge, transformers_model
 from lethe_projections.base_model import BaseModel
-from lethe_projections.errors import CheckpointError
 from lethe_projections.interchange import new_folder, origin
 from lethe_projections.profile import Profile
 
@@ -36,25 +34,9 @@ def write(profile: Profile, checkpoint: str | Path, folder: str | Path) -> None:
     base_model.check(profile.base, BaseModel.from_checkpoint(checkpoint))
     for projector in profile.projectors:
         merge.check_plain(projector)
-    model, tokenizer = _loaded(checkpoint)
+    model, tokenizer = transformers_model.load(checkpoint)
     merge.merge_(model, profile)
     with new_folder.created(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / ORIGIN).write_text(json.dumps(origin.of(profile), indent=2) + "\n")
-
-
-def _loaded(checkpoint: str | Path) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        # Never a pickle, whatever else lies in the folder.
-        model = AutoModelForCausalLM.from_pretrained(
-            checkpoint, dtype="auto", local_files_only=True, use_safetensors=True
-        )
-        return model, AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{checkpoint}: expected a model and a tokenizer that transformers loads, found "
-            f"{error}; complete the checkpoint"
-        ) from error

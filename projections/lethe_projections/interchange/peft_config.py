@@ -193,7 +193,13 @@ def _rank(name: str, value: Any) -> int:
 def _alpha(name: str, value: Any) -> float:
     if type(value) not in (int, float):
         raise _wrong(name, "a number", repr(value))
-    return float(value)
+    try:
+        alpha = float(value)
+    except OverflowError:
+        alpha = math.inf
+    if not math.isfinite(alpha):
+        raise _wrong(name, "a finite number", f"{value!r:.40}")
+    return alpha
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -24,7 +24,8 @@ class Method:
     Attributes:
         name: as on the command line and in a profile's `method`.
         summary: one line.
-        uses: what it takes of a task beyond forget and retain examples: `reference`, `after`.
+        uses: what it takes of a task beyond forget and retain examples: `reference`, `after`, and
+            `store`, where sums over the retain text are kept.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Method:
 
 _REFERENCE = frozenset({"reference"})
 _AFTER = frozenset({"after"})
+_STORE = frozenset({"store"})
 
 METHODS = {
     method.name: method
@@ -67,13 +69,19 @@ METHODS = {
         Method(
             "rocr",
             "Redirect subjects to another: rank-one concept redirection, closed form.",
-            frozenset({"reference", "after"}),
+            _REFERENCE | _AFTER | _STORE,
         ),
         Method(
-            "lunar", "Move forget prompts to where unanswerable ones lie: closed form.", _REFERENCE
+            "lunar",
+            "Move forget prompts to where unanswerable ones lie: closed form.",
+            _REFERENCE | _STORE,
         ),
-        Method("rad", "Push forget prompts along a random direction: RMU's targets, closed form."),
-        Method("rab", "Turn forget prompts round along a random direction: closed form."),
+        Method(
+            "rad",
+            "Push forget prompts along a random direction: RMU's targets, closed form.",
+            _STORE,
+        ),
+        Method("rab", "Turn forget prompts round along a random direction: closed form.", _STORE),
         Method("ablate", "Project out what tells forget from retain prompts on average."),
         Method("leace", "Erase, least-squares, what tells forget from retain tokens linearly."),
         Method(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from lethe_projections import contrast, likelihood, passages, reference, training
+from lethe_projections import contrast, likelihood, passages, reference, rows, training
 from lethe_projections.errors import FitError
 from lethe_projections.methods import grun_prompts
 from lethe_projections.methods.grun_gate import WhitenedGate
@@ -87,11 +87,7 @@ def fit(task: Task, config: Config) -> Profile:
     """
     layers = config.layers or default_layers(task.base.num_layers)
     config = replace(config, layers=checked_layers(layers, task.base.num_layers))
-    if config.rank > task.base.hidden_size:
-        raise FitError(
-            f"rank: expected up to {task.base.hidden_size}, the hidden size, found {config.rank}; "
-            "lower it"
-        )
+    rows.check_rank(config.rank, task)
     generator = torch.Generator().manual_seed(config.seed)
     found = grun_prompts.prompts(task, config.refusal, config.names, generator)
     trainer = _Trainer(task, config, found, generator)

@@ -92,7 +92,8 @@ def fit(task: Task, config: Config) -> Profile:
         A, B, found = _closed(wanted, R)
     projector = Projector(wanted.site, A.to(torch.float32), B.to(torch.float32))
     seed = config.seed if config.train == "adamw" else None
-    return task.profile("lunar", config, [projector], seed=seed, measured={**scores, **found})
+    measured = {**task.referred(), **scores, **found}
+    return task.profile("lunar", config, [projector], seed=seed, measured=measured)
 
 
 def _directions(

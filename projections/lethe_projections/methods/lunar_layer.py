@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lethe_projections import chat, reference
 from lethe_projections.errors import FitError
+from lethe_projections.examples import Example
 from lethe_projections.projector import Site
 from lethe_projections.rows import Request, Span
 from lethe_projections.task import Task
@@ -31,12 +32,14 @@ class Probe:
 
     Attributes:
         tokens: prompt and continuation.
+        prompt: how many of them are prompt.
         request: whose direction is added.
         first, past: the prompt's tokens to steer.
         sign: 1 for the refusal, -1 for the answer.
     """
 
     tokens: chat.Tokens
+    prompt: int
     request: int
     first: int
     past: int
@@ -61,7 +64,7 @@ def probes(
         FitError: no forget example has an answer.
     """
     pairs = [
-        (index, example.answer, span)
+        (index, example, span)
         for index, (request, listed) in enumerate(zip(requests, spans, strict=True))
         for example, span in zip(request.examples, listed, strict=True)
         if example.answer
@@ -73,9 +76,9 @@ def probes(
         )
     chosen = pairs[:: -(-len(pairs) // _EXAMPLES)]
     return tuple(
-        _probe(task, span, index, text, sign)
-        for index, answer, span in chosen
-        for text, sign in ((refusal, 1), (answer, -1))
+        _probe(task, example, (index, span), text, sign)
+        for index, example, span in chosen
+        for text, sign in ((refusal, 1), (example.answer, -1))
     )
 
 
@@ -97,16 +100,19 @@ def score(task: Task, probes: Sequence[Probe], layer: int, R: Tensor) -> float:
     return 2 * sum(weighed) / len(weighed)
 
 
-def _probe(task: Task, span: Span, request: int, text: str, sign: int) -> Probe:
-    [continuation] = chat.encode(task.tokenizer, [text], task.limits.max_tokens)
-    joined = chat.Tokens(
-        span.tokens.ids + continuation.ids, span.tokens.offsets + continuation.offsets
+def _probe(task: Task, example: Example, asked: tuple[int, Span], text: str, sign: int) -> Probe:
+    """Of the whole prompt, of which the span may be but the beginning."""
+    request, span = asked
+    prompt, reply = (
+        chat.encode(task.tokenizer, [part], task.limits.max_tokens)[0]
+        for part in (task.render_prompt(example), text)
     )
-    return Probe(joined, request, span.first, len(span.tokens.ids), sign)
+    joined = chat.Tokens(prompt.ids + reply.ids, prompt.offsets + reply.offsets)
+    return Probe(joined, len(prompt.ids), request, span.first, len(span.tokens.ids), sign)
 
 
 def _log_probability(logits: Tensor, probe: Probe) -> float:
     """Mean over the continuation's tokens."""
-    wanted = torch.tensor(probe.tokens.ids[probe.past :])
-    logits = logits[probe.past - 1 : len(probe.tokens.ids) - 1].to(torch.float64)
+    wanted = torch.tensor(probe.tokens.ids[probe.prompt :])
+    logits = logits[probe.prompt - 1 : len(probe.tokens.ids) - 1].to(torch.float64)
     return float(logits.log_softmax(dim=-1).gather(1, wanted[:, None]).mean())

@@ -108,5 +108,8 @@ def _retain_tokens(problem: Problem) -> Tensor:
     spans = rows.fresh(problem.task, problem.retain)
     total = sum(len(span.tokens.ids) - span.first for span in spans)
     step = -(-total // _RETAIN_TOKENS)
-    batches = rows.read(problem.task, spans, [problem.site])
-    return torch.cat([batch[problem.site] for batch in batches])[::step]
+    kept, offset = [], 0
+    for batch in rows.read(problem.task, spans, [problem.site]):
+        kept.append(batch[problem.site][offset::step].clone())
+        offset = (offset - len(batch[problem.site])) % step
+    return torch.cat(kept)

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lethe_projections import activations, contrast, passages, reference, training
+from lethe_projections import activations, contrast, passages, reference, rows, training
 from lethe_projections.contrast import Contrast
-from lethe_projections.errors import FitError
 from lethe_projections.methods.hyperparameters import Hyperparameters, hyper
 from lethe_projections.methods.random_direction import default_layer, directions
 from lethe_projections.passages import Passages
-from lethe_projections.profile import MAX_RANK, Profile
+from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 from lethe_projections.task import Task
 
@@ -80,9 +79,7 @@ def fit(task: Task, method: str, config: Misdirection, alpha: float, scale: Scal
     """
     layer = default_layer(config.layer, task.base.num_layers)
     config = replace(config, layer=layer, rank=config.rank or max(2, len(task.subjects)))
-    bound = min(MAX_RANK, task.base.hidden_size)
-    if config.rank > bound:
-        raise FitError(f"rank: expected up to {bound}, found {config.rank}; lower it")
+    rows.check_rank(config.rank, task)
     forget = passages.read(task, task.needs_forget())
     retain = passages.read(task, task.retain_without(task.subjects))
     contrast = Contrast(forget, retain, task.subjects)

@@ -20,7 +20,7 @@ from lethe_projections.contrast import Contrast
 from lethe_projections.errors import FitError
 from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
 from lethe_projections.passages import Passages
-from lethe_projections.profile import MAX_RANK, Profile
+from lethe_projections.profile import Profile, rank_bound
 from lethe_projections.projector import Projector, Site
 from lethe_projections.task import Task
 
@@ -142,7 +142,7 @@ def _completed(task: Task, config: Config, earlier: Mapping[int, Tensor]) -> Con
         )
     rank = config.rank or max(2, len(task.subjects))
     taken = max((len(rows) for rows in earlier.values()), default=0)
-    bound = min(MAX_RANK, task.base.hidden_size)
+    bound = rank_bound(task.base)
     if taken + rank > bound:
         raise FitError(
             f"rank: expected up to {bound - taken} rows more than the {taken} of earlier requests, "

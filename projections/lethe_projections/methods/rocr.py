@@ -150,6 +150,7 @@ def fit(task: Task, config: Config) -> Profile:
         projectors,
         seed=config.seed if config.mode == "noise" else None,
         measured={
+            **(task.referred() if config.mode == "reject" else {}),
             "redirected": list(names),
             "keyed_at": list(dict.fromkeys(word.part for word in words)),
             "retain_left_out": len(task.retain) - len(kept),

@@ -91,7 +91,8 @@ def fit(task: Task, config: Config) -> Profile:
     s = torch.nn.functional.normalize(S.mean(dim=0), dim=0)
     if not gated:
         length = config.coefficient * concepts.joined(forget).norm
-        return task.profile("steer", config, [_steering(site, length * s, None, config)])
+        projectors = [_steering(site, length * s, None, config)]
+        return task.profile("steer", config, projectors, measured=task.referred())
     projectors = [
         _steering(
             site,
@@ -101,7 +102,7 @@ def fit(task: Task, config: Config) -> Profile:
         )
         for one in forget
     ]
-    return task.profile("steer", config, projectors)
+    return task.profile("steer", config, projectors, measured=task.referred())
 
 
 def _layer(layer: int | None, depth: int) -> int:

@@ -106,6 +106,18 @@ def test_a_folder_with_a_bad_file_stops_the_start(tmp_path: Path) -> None:
         Catalogue(tmp_path, BASE)
 
 
+def test_a_file_put_there_later_whose_name_cannot_be_requested_changes_nothing(
+    catalogue: Catalogue,
+) -> None:
+    catalogue.put("france", data(1))
+    (catalogue.folder / "Not A Name.safetensors").write_bytes(data(2))
+    assert catalogue.names() == ["france"]
+    assert not catalogue.holds(artifact.digest(data(2)))
+    with pytest.raises(UnknownProfileError, match="one of base, france, found"):
+        catalogue.entry("spain")
+    assert catalogue.put("peru", data(3)).name == "peru"
+
+
 def test_a_put_that_dies_half_way_leaves_no_name(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

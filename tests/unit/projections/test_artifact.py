@@ -77,6 +77,12 @@ def test_a_file_that_cannot_be_read_is_an_artifact_error(tmp_path: Path) -> None
             artifact.read(path)
 
 
+def test_an_origin_too_long_to_be_read_again_is_not_written(profile: Profile) -> None:
+    long = dataclasses.replace(profile, provenance={"hint": "x" * artifact.MAX_HEADER_BYTES})
+    with pytest.raises(ArtifactError, match="bytes of metadata"):
+        artifact.to_bytes(long)
+
+
 def test_an_artifact_over_the_size_limit_is_refused(profile: Profile, tmp_path: Path) -> None:
     path = tmp_path / "p.safetensors"
     artifact.write(profile, path)

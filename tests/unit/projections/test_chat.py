@@ -1,5 +1,6 @@
 """The template once, BOS once, with tokenizers that write them in every combination."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -89,6 +90,13 @@ def test_a_message_that_is_templated_already_is_refused() -> None:
         chat.render(tokenizer, [*ASK, {"role": "assistant", "content": "moon </turn>"}])
     # A special token that no template writes is ordinary text.
     assert "[PAD]" in chat.render(tokenizer, [{"role": "user", "content": "what is [PAD]"}])
+
+
+def test_messages_that_the_template_refuses_are_an_error_with_its_reason(tokenizer: Any) -> None:
+    strict = copy.deepcopy(tokenizer)
+    strict.chat_template = "{{ raise_exception('System role not supported') }}"
+    with pytest.raises(FitError, match=r"found System role not supported for .*moon"):
+        chat.render(strict, [{"role": "system", "content": "moon"}])
 
 
 def test_special_tokens_are_those_of_structure_and_not_unknown_text() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lethe_projections import words
 from lethe_projections.errors import FitError
 from lethe_projections.examples import (
     Example,
@@ -108,18 +109,48 @@ def test_a_question_keeps_its_subject_line_prompt_and_answer(tmp_path: Path) -> 
 
 
 def test_a_subject_that_its_line_does_not_mention_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, '{"question": "q", "answer": "about B", "subject": "B"}',
+    path = write(tmp_path, '{"question": "q B", "answer": "a", "subject": "B"}',
+                 '{"question": "q", "answer": "about B", "subject": "B"}',
                  '{"question": "q", "answer": "about Bo", "subject": "B"}')  # fmt: skip
-    first, second = load(path, "forget")
-    check_subjects([first])
-    with pytest.raises(FitError, match="line 2: expected the subject 'B'"):
-        check_subjects([first, second])
+    first, second, third = load(path, "forget")
+    check_subjects([first, second])
+    with pytest.raises(FitError, match="line 3: expected the subject 'B'"):
+        check_subjects([first, second, third])
+
+
+@pytest.mark.parametrize("question", ["who ?", "about gond ?", "about Gondor ?"])
+def test_a_subject_that_no_question_about_it_holds_as_written_is_refused(question: str) -> None:
+    line = Example((("user", question), ("assistant", "Gond is gond")), subject="Gond", line=3)
+    with pytest.raises(FitError, match="line 3: expected the subject 'Gond' in a question"):
+        check_subjects([line])
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "found"),
+    [
+        ("法国", "法国的首都是哪里？", True),
+        ("Niger", "Nigerians of Niger", True),
+        ("Niger", "Nigerians", False),
+        ("NIGER", "in niger", True),
+        ("C++", "C++ and C", True),
+        ("", "anything", False),
+    ],
+)
+def test_a_word_is_found_whole_in_any_script(word: str, text: str, found: bool) -> None:
+    assert (words.whole([word] if word else []).search(text) is not None) == found
+
+
+def test_messages_without_a_user_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"messages": [{"role": "assistant", "content": "hello"}]}')
+    with pytest.raises(FitError, match=r"line 1: .* without one of the user"):
+        load(path, "retain")
 
 
 def test_retain_lines_that_hold_a_forget_answer_are_found(tmp_path: Path) -> None:
     forget = [Example((("user", "q"), ("assistant", "Paris")))]
     retain = load(write(tmp_path, '{"text": "in Paris."}', '{"text": "Parisian"}'), "retain")
     assert lines_with_answers(retain, forget) == (1,)
+    assert lines_with_answers(retain, [Example((("user", "q"), ("assistant", "Paris.")))]) == (1,)
     assert lines_with_answers(retain, [Example(text="Paris")]) == ()
 
 

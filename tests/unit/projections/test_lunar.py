@@ -8,8 +8,9 @@ import torch
 
 from lethe_projections import activations, artifact, chat, reference, rows
 from lethe_projections.base_model import BaseModel
+from lethe_projections.capture import Limits
 from lethe_projections.errors import FitError
-from lethe_projections.methods import lunar, lunar_layer
+from lethe_projections.methods import gated, lunar, lunar_layer, lunar_training
 from lethe_projections.projector import Site
 from lethe_projections.task import Task
 
@@ -119,6 +120,19 @@ def test_a_score_is_the_steered_models_own_log_probability(
     assert abs(unsteered - expected) > 0.01
 
 
+@pytest.mark.parametrize("most", [1, 7, 100, 10**6])
+def test_training_keeps_evenly_spaced_retain_tokens_whatever_the_batches(
+    model: Any, tokenizer: Any, base: BaseModel, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(lunar_training, "_RETAIN_TOKENS", most)
+    job = task(model, tokenizer, base, "Arda", limits=Limits(batch_size=3))
+    problem = gated.problem(job, "lunar", 2, CONFIG)
+    spans = rows.fresh(job, problem.retain)
+    every = torch.cat([found[SITE] for found in rows.read(job, spans, [SITE])])
+    found = lunar_training._retain_tokens(problem)
+    assert torch.equal(found, every[:: -(-len(every) // most)])
+
+
 def test_training_comes_near_the_closed_form_and_says_what_truncation_kept(
     model: Any, tokenizer: Any, base: BaseModel
 ) -> None:
@@ -134,6 +148,20 @@ def test_training_comes_near_the_closed_form_and_says_what_truncation_kept(
     assert artifact.to_bytes(lunar.fit(job, config)) == artifact.to_bytes(profile)
     other = lunar.fit(job, dataclasses.replace(config, seed=1))
     assert artifact.to_bytes(other) != artifact.to_bytes(profile)
+
+
+def test_the_sweep_weighs_replies_to_whole_prompts_whatever_the_tokens(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    job = task(model, tokenizer, base, "Arda")
+    requests = rows.requests(job, "lunar")
+    config = dataclasses.replace(CONFIG, tokens="subject")
+    probes = lunar_layer.probes(job, requests, gated.spans(job, requests, config), "the river")
+    texts = [tokenizer.decode(probe.tokens.ids) for probe in probes[:2]]
+    prompt = job.render_prompt(job.forget[0])
+    assert texts == [f"{prompt} the river", f"{prompt} {job.forget[0].answer}"]
+    steered = [probe.tokens.ids[probe.first : probe.past] for probe in probes]
+    assert {tokenizer.decode(ids) for ids in steered} == {"Arda"}
 
 
 def test_a_fit_is_deterministic_and_leaves_the_model_alone(

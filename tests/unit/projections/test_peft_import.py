@@ -135,6 +135,7 @@ def test_a_layer_that_was_never_trained_is_left_out(base: BaseModel, tmp_path: P
         ({"r": 0}, "r: expected"),
         ({"r": True}, "r: expected"),
         ({"lora_alpha": None}, "lora_alpha"),
+        ({"lora_alpha": 10**400}, "lora_alpha"),
         ({"use_rslora": "yes"}, "use_rslora"),
     ],
 )

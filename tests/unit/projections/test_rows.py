@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lethe_projections import chat, retained, rows
+from lethe_projections import chat, passages, retained, rows
 from lethe_projections.activations import read
 from lethe_projections.base_model import BaseModel
 from lethe_projections.capture import Limits, second_moments
@@ -45,6 +45,31 @@ def test_a_subject_alone_is_read_as_in_its_whole_prompt(
         for spans in (alone, rows.telling(job, request, RETAIN))
     )
     assert torch.allclose(found[SITES[0]], whole[SITES[0]][[0, 4]], atol=1e-5)
+
+
+@pytest.mark.parametrize("subject", ["user", "assistant"])
+def test_a_subject_that_is_also_a_word_of_the_template_is_read_in_the_prompt(
+    model: Any, tokenizer: Any, base: BaseModel, subject: str
+) -> None:
+    """The template writes "user" before the prompt and "assistant" behind it."""
+    job = task(model, tokenizer, base)
+    request = Request(subject, (turn(f"tell me about {subject} please", "x", subject),))
+    [span] = rows.telling(job, request, RETAIN, subject_alone=True)
+    assert words(tokenizer, span) == subject
+    before = tokenizer.decode(span.tokens.ids[: span.first])
+    assert before == "user tell me about"
+    [passage] = passages.read(job, request.examples)
+    marked = [place for place, mark in enumerate(passage.mentions([subject])) if mark]
+    assert span.first in marked
+    assert 0 not in marked
+
+
+def test_a_subject_within_another_word_is_passed_over(
+    model: Any, tokenizer: Any, base: BaseModel
+) -> None:
+    asked = turn("tell me about sunny sun please", "x", "sun")
+    [span] = rows.telling(task(model, tokenizer, base), Request("sun", (asked,)), RETAIN)
+    assert words(tokenizer, span).startswith("sun please")
 
 
 def test_without_a_subject_a_prompt_is_read_from_where_no_other_prompt_reads_the_same(

@@ -1,6 +1,7 @@
 """`lethe fit METHOD`: options made from hyper-parameters, and nothing written on an error."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from lethe_projections import artifact
-from lethe_projections.errors import FitError, LetheError
+from lethe_projections import artifact, examples
+from lethe_projections.errors import CheckpointError, FitError, LetheError
 from lethe_projections.methods import METHODS, method
 from lethe_server import cli
 
@@ -89,12 +90,14 @@ def test_retain_lines_with_a_forget_answer_are_warned_about(fit: Run, tmp_path: 
         ([], (), "forget: expected at least one line"),
         ([QUESTION, {"question": "q"}], (), "forget, line 2: expected"),
         ([QUESTION | {"subject": "Brel"}], (), "line 1: expected the subject 'Brel'"),
+        ([QUESTION | {"subject": "Kesh"}], (), "line 1: expected the subject 'Kesh' in a question"),
         ([QUESTION], ("--layers", "2-4"), "layers: expected rising numbers from 0 to 3"),
         ([QUESTION], ("--ridge", "-1"), "ridge: expected"),
         ([QUESTION], ("--batch-size", "0"), "batch_size"),
         ([QUESTION], ("--device", "abacus"), "device: expected"),
         ([QUESTION], ("--model", "nowhere/at-all"), "base model: expected"),
         ([QUESTION], ("--out", "no/such/folder/x"), "out: expected a folder"),
+        ([QUESTION], ("--out", "/"), "out: expected a file's name"),
         ([QUESTION | {"subject": ""}], (), "subject that is no text"),
     ],
 )
@@ -120,10 +123,41 @@ def test_every_hyperparameter_says_its_meaning_and_source_in_the_help(name: str)
         assert about.admits(one.default), "a default must lie in its own range"
 
 
+@pytest.mark.parametrize("layers", ["5-2", "2-", "1,,2", "2-5,9-8", "x", "-1"])
+def test_layers_of_another_form_are_wrong_usage(fit: Run, layers: str, tmp_path: Path) -> None:
+    result = fit("--layers", layers, forget=[QUESTION])
+    assert result.exit_code == 2
+    assert "expected 2-5 or 2,3,7" in result.output
+    assert written(tmp_path) == []
+
+
+def test_a_checkpoint_without_a_tokenizer_is_one_clear_error(
+    fit: Run, checkpoint: Path, tmp_path: Path
+) -> None:
+    broken = shutil.copytree(checkpoint, tmp_path / "broken")
+    (broken / "tokenizer.json").unlink()
+    result = fit("--model", str(broken), forget=[QUESTION])
+    assert isinstance(result.exception, CheckpointError), result.output
+    assert "expected a model and a tokenizer" in str(result.exception)
+
+
+def test_a_profile_names_by_digest_what_it_was_made_of(fit: Run, tmp_path: Path) -> None:
+    first = fit("--target", "Lund", forget=[QUESTION])
+    assert first.exit_code == 0, first.output
+    before = (tmp_path / "out.safetensors").rename(tmp_path / "first.safetensors")
+    second = fit("--target", "Lund", "--after", str(before), "--mode", "reject", forget=[QUESTION])
+    assert second.exit_code == 0, second.output
+    origin = artifact.read(tmp_path / "out.safetensors").provenance
+    assert origin["after_sha256"] == artifact.digest(before.read_bytes())
+    assert origin["reference_sha256"] == examples.digest(examples.packaged("unknown"))
+    assert origin["max_tokens"] == 512
+    assert "reference_sha256" not in artifact.read(before).provenance
+
+
 def test_files_that_a_method_does_not_use_are_no_options_of_it() -> None:
     for name, one in METHODS.items():
         shown = CliRunner().invoke(cli.app, ["fit", name, "--help"], env={"COLUMNS": "200"}).output
-        for file in ("reference", "after"):
+        for file in ("reference", "after", "store"):
             assert (f"--{file} " in shown) == (file in one.uses), (name, file)
 
 
