@@ -268,7 +268,12 @@ def test_a_process_that_is_killed_outright_loses_nothing(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            # Sums agree to the bit where they are cut over as many threads.
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        },
     )
     with child:
         assert child.stdout is not None
