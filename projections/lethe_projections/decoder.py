@@ -41,6 +41,10 @@ _OTHERS = {
 }
 
 
+_NORM_AFTER_MLP = "post_feedforward_layernorm"
+"""In blocks of Gemma 2 and 3 and of OLMo 2."""
+
+
 @dataclass(frozen=True)
 class Linear:
     """The parameters of a linear layer; writing to them changes the model.
@@ -120,6 +124,24 @@ def down_proj(model: nn.Module, layer: int) -> Linear:
         f"{site}: expected torch.nn.Linear, or Conv1D of transformers, found "
         f"{type(module).__name__}; load the model without quantisation and adapters"
     )
+
+
+def check_mlp_is_added(model: nn.Module) -> None:
+    """Makes sure that blocks add their MLP's output to the residual stream as it is.
+
+    What is fitted in the residual stream and put at `down_proj` needs that.
+
+    Raises:
+        IncompatibleError: a norm comes between, and would rescale the change.
+    """
+    block = layers(model)[0]
+    if hasattr(block, _NORM_AFTER_MLP):
+        raise IncompatibleError(
+            f"{type(model).__name__}: expected blocks that add their MLP's output to the residual "
+            f"stream as it is, found {_NORM_AFTER_MLP} between, under which this method's closed "
+            "form does not hold; use one that edits block (mrp, grun, ablate, leace, steer) or "
+            "trains (rmu, adaptive-rmu)"
+        )
 
 
 def check_dimensions(base: BaseModel, model: nn.Module) -> None:

@@ -12,12 +12,14 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.chat import Batch
 from lethe_projections.errors import IncompatibleError
 from lethe_projections.interchange import peft_export
+from lethe_projections.methods import lunar, rab, rad, rocr
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 
 from ... import tiny_models
 from ...tiny_models import D_FF, HIDDEN, LAYERS, VOCAB
 from .conftest import logits, rows
+from .tasks import task
 
 EXPERTS = {"OlmoeForCausalLM", "MixtralForCausalLM"}
 DENSE = sorted(set(tiny_models.CONFIGS) - EXPERTS)
@@ -94,6 +96,41 @@ def test_merged_weights_equal_hooks(architecture: str, tmp_path: Path) -> None:
 def test_down_proj_inside_experts_is_refused_with_the_reason(architecture: str) -> None:
     with pytest.raises(IncompatibleError, match="mixture of experts"):
         decoder.module_at(tiny_models.make(architecture), Site(0, "down_proj"))
+
+
+@pytest.mark.parametrize("method", [rocr, lunar, rad, rab])
+def test_a_closed_form_is_refused_where_a_norm_follows_the_mlp(
+    method: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    model, checkpoint = tiny_models.save("Gemma2ForCausalLM", tmp_path)
+    job = task(model, tokenizer, BaseModel.from_checkpoint(checkpoint), "Arda")
+    with pytest.raises(IncompatibleError, match="post_feedforward_layernorm"):
+        method.fit(job, method.Config())
+
+
+@pytest.mark.parametrize("architecture", tiny_models.CONFIGS)
+def test_where_a_norm_follows_the_mlp_is_known(architecture: str) -> None:
+    model = tiny_models.make(architecture)
+    block, ids = decoder.layers(model)[1], torch.arange(12)[None]
+    seen: dict[str, torch.Tensor] = {}
+
+    def doubled(_: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+        return 2 * output
+
+    def keep(name: str) -> Any:
+        return lambda _, args, output: seen.update({name: output})
+
+    block.mlp.register_forward_hook(keep("mlp"))
+    block.register_forward_hook(keep("once"))
+    model(ids)
+    once, mlp = seen["once"], seen["mlp"]
+    block.mlp.register_forward_hook(doubled)
+    model(ids)
+    if torch.allclose(seen["once"] - once, mlp, rtol=1e-3, atol=1e-4):
+        decoder.check_mlp_is_added(model)
+    else:
+        with pytest.raises(IncompatibleError, match="norm"):
+            decoder.check_mlp_is_added(model)
 
 
 def test_gpt2_may_say_its_width_itself(tmp_path: Path) -> None:
