@@ -8,67 +8,97 @@ it is before the all-reduce, where the ranks' partial products add up.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lethe_projections.projector import Site
+from lethe_projections.projector import HOOKS, Site
 from lethe_vllm import edit
-from lethe_vllm.errors import UnsupportedError
-
-ARCHITECTURES = frozenset(
-    {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
+from lethe_vllm.architectures import (
+    Architecture,
+    architecture,
+    decoder_blocks,
+    part,
+    why_no_down_proj,
 )
-"""Models whose blocks return `(hidden, residual)`, the sum being the residual stream, and whose
-`self_attn` and `mlp` outputs are what transformers' modules of that name return."""
+from lethe_vllm.errors import UnsupportedError
+from lethe_vllm.options import Declared
 
 Forward = Callable[..., Any]
 
 
-def decoder_blocks(model: nn.Module) -> Iterator[tuple[int, nn.Module]]:
-    """The decoder blocks that live on this rank, with their index in the whole model.
+@dataclass(frozen=True)
+class Installed:
+    """What became of the declared sites of this rank's blocks.
 
-    Raises:
-        UnsupportedError: an architecture whose blocks are not understood.
+    Attributes:
+        sites: those installed.
+        absent: those that the model does not have, and why.
     """
-    if type(model).__name__ not in ARCHITECTURES:
-        raise UnsupportedError(
-            f"base model: expected one of {', '.join(sorted(ARCHITECTURES))}, found "
-            f"{type(model).__name__}; its blocks' residual stream is not understood, so no variant "
-            "of it can be served: start without Lethe, or serve a model from the list"
-        )
-    for index, block in enumerate(model.get_submodule("model.layers").children()):
-        if hasattr(block, "mlp"):
-            yield index, block
+
+    sites: frozenset[Site]
+    absent: Mapping[Site, str]
 
 
-def install(model: nn.Module, sites: Iterable[Site]) -> frozenset[Site]:
+def install(model: nn.Module, declared: Declared) -> Installed:
     """Wraps the declared sites that live on this rank.
 
     Args:
         model: a loaded causal language model, before it is compiled.
-        sites: what to install; those of other pipeline ranks are skipped.
-
-    Returns:
-        The sites installed.
+        declared: what to install; sites of other pipeline ranks are skipped.
 
     Raises:
-        UnsupportedError: an unknown architecture.
+        UnsupportedError: an unknown architecture; a site named by its layer that the model does
+            not have; or none of the sites is there.
     """
-    declared = frozenset(sites)
-    installed: set[Site] = set()
-    for layer, block in decoder_blocks(model):
-        for hook, wrap in WRAPPERS.items():
+    known = architecture(model)
+    sites: set[Site] = set()
+    absent: dict[Site, str] = {}
+    for layer, block in decoder_blocks(model, known):
+        for hook in HOOKS:
             site = Site(layer, hook)
-            if site in declared:
-                wrap(block, edit.site_index(site))
-                installed.add(site)
-    return frozenset(installed)
+            if site not in declared.sites:
+                continue
+            reason = _why_absent(block, hook, known)
+            if reason is None:
+                _wrap(block, site, known)
+                sites.add(site)
+            else:
+                absent[site] = reason
+    _check_absent(absent, declared, nothing=not sites)
+    return Installed(frozenset(sites), absent)
 
 
-def _wrap_block(block: nn.Module, site: int) -> None:
+def _check_absent(absent: Mapping[Site, str], declared: Declared, nothing: bool) -> None:
+    refused = [site for site in sorted(absent) if nothing or site in declared.named]
+    if refused:
+        raise UnsupportedError(
+            f"sites: expected ones that the model has, found {refused[0]}"
+            f"{f' and {len(refused) - 1} more' if len(refused) > 1 else ''}: {absent[refused[0]]}; "
+            "declare others ('lethe serve --sites')"
+        )
+
+
+def _why_absent(block: nn.Module, hook: str, known: Architecture) -> str | None:
+    return why_no_down_proj(part(block, known.mlp), known) if hook == "down_proj" else None
+
+
+def _wrap(block: nn.Module, site: Site, known: Architecture) -> None:
+    index = edit.site_index(site)
+    if site.hook == "down_proj":
+        _wrap_linear(part(block, f"{known.mlp}.{known.down_proj}"), index)
+    elif site.hook == "block" and known.deferred:
+        _wrap_deferred(block, index)
+    else:
+        paths = {"block": "", "attn": known.attn, "mlp": known.mlp}
+        _wrap_output(part(block, paths[site.hook]), index)
+
+
+def _wrap_deferred(block: nn.Module, site: int) -> None:
     def forward_with_edit(forward: Forward) -> Forward:
         def edited(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
             hidden, residual = forward(self, *args, **kwargs)
@@ -77,19 +107,21 @@ def _wrap_block(block: nn.Module, site: int) -> None:
 
         return edited
 
-    _subclass(block, "forward", forward_with_edit)
+    _override(block, "forward", forward_with_edit)
 
 
 def _wrap_output(module: nn.Module, site: int) -> None:
     def forward_with_edit(forward: Forward) -> Forward:
         def edited(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
             output = forward(self, *args, **kwargs)
-            torch.ops.lethe.edit(output, None, None, site)
+            # Attention of transformers returns its weights as well.
+            y = output[0] if isinstance(output, tuple) else output
+            torch.ops.lethe.edit(_by_token(y), None, None, site)
             return output
 
         return edited
 
-    _subclass(module, "forward", forward_with_edit)
+    _override(module, "forward", forward_with_edit)
 
 
 def _wrap_linear(linear: Any, site: int) -> None:
@@ -101,27 +133,31 @@ def _wrap_linear(linear: Any, site: int) -> None:
                     "fused activation quantisation; declare sites without down_proj"
                 )
             y: Tensor = apply(self, layer, x, bias)
-            torch.ops.lethe.edit(y, x, None, site)
+            torch.ops.lethe.edit(_by_token(y), _by_token(x), None, site)
             return y
 
         return edited
 
     # A copy: a quantisation config may hand one method object to several layers.
     linear.quant_method = copy.copy(linear.quant_method)
-    _subclass(linear.quant_method, "apply", apply_with_edit)
+    _override(linear.quant_method, "apply", apply_with_edit)
 
 
-WRAPPERS: dict[str, Callable[[Any, int], None]] = {
-    "attn": lambda block, site: _wrap_output(block.self_attn, site),
-    "mlp": lambda block, site: _wrap_output(block.mlp, site),
-    "down_proj": lambda block, site: _wrap_linear(block.mlp.down_proj, site),
-    "block": _wrap_block,
-}
-"""How each hook is installed, given a decoder block."""
+def _by_token(activations: Tensor) -> Tensor:
+    """[tokens, width], a view of that or of [1, tokens, width]."""
+    return activations.squeeze(0) if activations.ndim == 3 else activations
 
 
-def _subclass(target: Any, method: str, override: Callable[[Forward], Forward]) -> None:
-    """Makes `target` an instance of a new subclass of its class with one method overridden."""
+def _override(target: Any, method: str, override: Callable[[Forward], Forward]) -> None:
+    """Overrides one method of one object, in a new subclass of its class.
+
+    vLLM's transformers backend gives objects a `forward` of their own, which would hide the
+    subclass's: there, it is that one which is overridden.
+    """
+    own = vars(target).get(method)
+    if own is not None:
+        setattr(target, method, types.MethodType(override(own.__func__), target))
+        return
     cls = type(target)
     body = {method: override(getattr(cls, method)), "__module__": cls.__module__}
     target.__class__ = type(f"Lethe{cls.__name__}", (cls,), body)

@@ -1,6 +1,7 @@
 """What is installed in this worker process: sites, into which model, and where it runs."""
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from lethe_vllm.bank import FactorBank, Placement
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 from lethe_vllm.install import install
+from lethe_vllm.options import Declared
 from lethe_vllm.routing import Router
 
 
@@ -20,22 +22,24 @@ class Installation:
         model: the wrapped model.
         declared: sites on all ranks together.
         installed: those on this rank.
+        absent: those of this rank's blocks that the model does not have, and why.
     """
 
     model: "weakref.ref[Any]"
     declared: frozenset[Site]
     installed: frozenset[Site]
+    absent: Mapping[Site, str]
 
 
 _here: list[Installation] = []
 
 
-def begin(model: Any, declared: frozenset[Site], placement: Placement) -> None:
+def begin(model: Any, declared: Declared, placement: Placement) -> None:
     """Installs the sites of a newly loaded model and gives the op an empty bank.
 
     Raises:
         UnsupportedError: a model with sites is alive in this process already, whose op would read
-            the new one's state; or the architecture is not understood.
+            the new one's state; or as `install`.
     """
     if _here and _here[0].model() is not None:
         raise UnsupportedError(
@@ -43,7 +47,7 @@ def begin(model: Any, declared: frozenset[Site], placement: Placement) -> None:
             "leave VLLM_ENABLE_V1_MULTIPROCESSING at 1"
         )
     installed = install(model, declared)
-    _here[:] = [Installation(weakref.ref(model), declared, installed)]
+    _here[:] = [Installation(weakref.ref(model), declared.sites, installed.sites, installed.absent)]
     live.bank = FactorBank(placement)
     live.router, live.groups = Router(), ()
 

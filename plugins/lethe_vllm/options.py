@@ -22,6 +22,20 @@ SITE_FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Declared:
+    """The sites that an engine shall have.
+
+    Attributes:
+        sites: all of them.
+        named: those declared by their layer, which the model must have. A hook without layers
+            means wherever the model has it.
+    """
+
+    sites: frozenset[Site]
+    named: frozenset[Site]
+
+
+@dataclass(frozen=True)
 class Options:
     """How one engine serves variants.
 
@@ -57,13 +71,14 @@ class Options:
         """What may stay in `additional_config`, whose hash is part of the compile-cache key."""
         return {"sites": self.sites, "format": SITE_FORMAT}
 
-    def declared(self, num_layers: int) -> frozenset[Site]:
+    def declared(self, num_layers: int) -> Declared:
         """The sites to install in a model of `num_layers` blocks.
 
         Raises:
             UnsupportedError: `sites` is not of the documented form.
         """
-        chosen: set[Site] = set()
+        sites: set[Site] = set()
+        named: set[Site] = set()
         for part in self.sites.split(","):
             hook, colon, layers = part.strip().partition(":")
             first, _, last = layers.partition("-")
@@ -73,8 +88,10 @@ class Options:
                     f"found {part!r}; for example {DEFAULT_SITES!r}"
                 )
             end = int(last or first) + 1 if layers else num_layers
-            chosen.update(Site(layer, hook) for layer in range(int(first or 0), end))
-        return frozenset(chosen)
+            chosen = {Site(layer, hook) for layer in range(int(first or 0), end)}
+            sites |= chosen
+            named |= chosen if layers else set()
+        return Declared(frozenset(sites), frozenset(named))
 
 
 def named_in_environment() -> bool:

@@ -21,15 +21,19 @@ class LetheWorker:
         Raises:
             UnavailableError: no site is installed, or one did not run.
         """
-        installed = installation.current().installed
+        here = installation.current()
         live.reached = set()
         try:
             compat.dummy_step(self, canary.TOKENS)
-            canary.check_reached(installed, live.reached)
+            canary.check_reached(here.installed, live.reached)
         finally:
             live.reached = None
         digests = list(live.bank.digests) if live.bank else []
-        return {"sites": [str(site) for site in sorted(installed)], "digests": digests}
+        return {
+            "sites": [str(site) for site in sorted(here.installed)],
+            "absent": {str(site): reason for site, reason in here.absent.items()},
+            "digests": digests,
+        }
 
     def lethe_load(self, digest: str, data: bytes) -> dict[str, Any]:
         """Makes a profile resident on this rank and proves its edits. Idempotent.
@@ -84,10 +88,16 @@ def _local(projectors: tuple[Projector, ...]) -> list[Projector]:
     """The projectors of the layers on this rank.
 
     Raises:
-        UnsupportedError: one is at a site that was not declared.
+        UnsupportedError: one is at a site that was not declared, or that the model does not have.
     """
     here = installation.current()
-    missing = sorted({projector.site for projector in projectors} - here.declared)
+    sites = {projector.site for projector in projectors}
+    for site in sorted(sites & here.absent.keys()):
+        raise UnsupportedError(
+            f"profile: expected edits at sites that the model has, found one at {site}: "
+            f"{here.absent[site]}"
+        )
+    missing = sorted(sites - here.declared)
     if missing:
         raise UnsupportedError(
             f"profile: expected edits at installed sites, found one at {_listing(missing)}; "

@@ -22,7 +22,21 @@ SAMPLES = 64
 
 _CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
-_DIMENSIONS = ("hidden_size", "num_layers", "intermediate_size", "vocab_size")
+_NAMES = {
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "intermediate_size": "intermediate_size",
+    "vocab_size": "vocab_size",
+}
+"""The dimensions, as nearly all configurations call them."""
+
+_GPT2_NAMES = {
+    "hidden_size": "n_embd",
+    "num_layers": "n_layer",
+    "intermediate_size": "n_inner",
+    "vocab_size": "vocab_size",
+}
+"""As GPT-2's does, where an `n_inner` of null means four times the hidden size."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,8 @@ class BaseModel:
         architecture: class name, as the checkpoint's `architectures[0]`.
         hidden_size: width of the residual stream.
         num_layers: decoder blocks.
-        intermediate_size: d_ff, the width `mlp.down_proj` reads.
+        intermediate_size: d_ff, the width `mlp.down_proj` reads; of a mixture of experts what its
+            configuration calls so.
         vocab_size: rows of the embedding, as configured.
         fingerprint: 64 hex digits over names, dtypes, shapes and sampled weights.
 
@@ -51,7 +66,7 @@ class BaseModel:
     def __post_init__(self) -> None:
         _check_text("architecture", self.architecture, _CLASS_NAME, "a class name")
         _check_text("fingerprint", self.fingerprint, _HEX64, "64 hex digits")
-        for name in _DIMENSIONS:
+        for name in _NAMES:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ArtifactError(
@@ -77,10 +92,7 @@ class BaseModel:
         try:
             return cls(
                 architecture=architectures[0] if isinstance(architectures, list) else "",
-                hidden_size=text.get("hidden_size", 0),
-                num_layers=text.get("num_hidden_layers", 0),
-                intermediate_size=text.get("intermediate_size", 0),
-                vocab_size=text.get("vocab_size", 0),
+                **_dimensions(text),
                 fingerprint=_fingerprint(folder),
             )
         except ArtifactError as error:
@@ -153,6 +165,16 @@ def _read_object(path: Path) -> dict[str, Any]:
             f"{path}: expected a JSON object, found {type(value).__name__}; restore the file"
         )
     return value
+
+
+def _dimensions(config: dict[str, Any]) -> dict[str, Any]:
+    """By the name of `BaseModel`, 0 for what the configuration does not say."""
+    names = _GPT2_NAMES if config.get("model_type") == "gpt2" else _NAMES
+    found = {name: config.get(own, 0) for name, own in names.items()}
+    hidden = found["hidden_size"]
+    if names is _GPT2_NAMES and config.get("n_inner") is None and isinstance(hidden, int):
+        found["intermediate_size"] = 4 * hidden
+    return found
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lethe_projections import decoder
+from lethe_projections.decoder import Linear
 from lethe_projections.errors import IncompatibleError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector
@@ -57,7 +58,7 @@ def check_plain(projector: Projector) -> None:
         )
 
 
-def _target(model: nn.Module, projector: Projector) -> nn.Linear:
+def _target(model: nn.Module, projector: Projector) -> Linear:
     check_plain(projector)
     site = projector.site
     linear = decoder.down_proj(model, site.layer)
@@ -75,7 +76,7 @@ def _target(model: nn.Module, projector: Projector) -> nn.Linear:
 
 
 @torch.no_grad()
-def _merge_one_(linear: nn.Linear, projector: Projector) -> None:
+def _merge_one_(linear: Linear, projector: Projector) -> None:
     B = projector.B.to(linear.weight.device, torch.float64)
     A = projector.A.to(B)
     linear.weight.copy_(linear.weight.to(torch.float64) + B.T @ A)

@@ -36,6 +36,7 @@ class Serving:
         served: names of the base model; the first is the one to show.
         adapters: other names that vLLM serves (LoRA), as they are now.
         sites: installed in the engine.
+        absent: declared, but not in this model, and why.
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
@@ -46,6 +47,7 @@ class Serving:
     served: tuple[str, ...]
     adapters: Mapping[str, Any]
     sites: frozenset[Site]
+    absent: Mapping[Site, str] = field(default_factory=dict)
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -102,6 +104,12 @@ class Serving:
 
     def check_sites(self, profile: Profile) -> None:
         """Raises UnsupportedError if a profile edits where the engine has no site."""
+        for site in profile.sites:
+            if site in self.absent:
+                raise UnsupportedError(
+                    "profile: expected edits at sites that the model has, found one at "
+                    f"{site}: {self.absent[site]}"
+                )
         missing = [str(site) for site in profile.sites if site not in self.sites]
         if missing:
             raise UnsupportedError(
@@ -137,16 +145,25 @@ async def start(engine_client: Any, models: Any) -> Serving:
     from lethe_vllm import compat as engine
 
     front_end = engine.front_end(engine_client)
+    sites, absent = await sites_of(engine_client, front_end.catalogue.base.num_layers)
     return Serving(
         front_end=front_end,
         rpc=engine_client.collective_rpc,
         served=tuple(path.name for path in models.base_model_paths),
         adapters=models.lora_requests,
-        sites=await _installed_sites(engine_client, front_end.catalogue.base.num_layers),
+        sites=sites,
+        absent=absent,
     )
 
 
-async def _installed_sites(engine_client: Any, num_layers: int) -> frozenset[Site]:
+async def sites_of(
+    engine_client: Any, num_layers: int
+) -> tuple[frozenset[Site], Mapping[Site, str]]:
+    """The sites that are installed, and those that the model does not have, with the reason.
+
+    Raises:
+        UnavailableError: a rank does not answer, or a declared site is neither.
+    """
     try:
         replies = await engine_client.collective_rpc("lethe_status")
     except Exception as error:
@@ -156,11 +173,12 @@ async def _installed_sites(engine_client: Any, num_layers: int) -> frozenset[Sit
         ) from error
     options = Options.parse(engine_client.vllm_config.additional_config[CONFIG_KEY])
     sites = frozenset(Site.parse(site) for reply in replies for site in reply["sites"])
-    missing = sorted(options.declared(num_layers) - sites)
+    absent = {Site.parse(site): why for reply in replies for site, why in reply["absent"].items()}
+    missing = sorted(options.declared(num_layers).sites - sites - absent.keys())
     if missing:
         raise UnavailableError(
             f"start: expected every declared site on some rank, found none for {missing[0]}"
             f"{', ...' if len(missing) > 1 else ''}; not serving: declare sites that the model has "
             "with 'lethe serve --sites'"
         )
-    return sites
+    return sites, absent

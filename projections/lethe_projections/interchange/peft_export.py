@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from lethe_projections import merge, strict_json
+from lethe_projections import decoder, merge, strict_json
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError
 from lethe_projections.interchange import new_folder, origin
@@ -65,9 +65,10 @@ def write(profile: Profile, folder: str | Path, model: str) -> int:
 
 
 def _check_layout(base: BaseModel) -> None:
-    if not base.architecture.endswith("ForCausalLM"):
+    llama = decoder.layout(base.architecture) == decoder.LLAMA
+    if not llama or not base.architecture.endswith("ForCausalLM"):
         raise IncompatibleError(
-            f"base: expected a causal language model, with its blocks at model.layers, found "
+            f"base: expected a causal language model, with model.layers.N.mlp.down_proj, found "
             f"{base.architecture}; serve this profile instead"
         )
 

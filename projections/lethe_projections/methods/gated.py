@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lethe_projections import rows
+from lethe_projections import decoder, rows
 from lethe_projections.examples import Example
 from lethe_projections.methods.hyperparameters import Hyperparameters, hyper
 from lethe_projections.redirection import Problem
@@ -59,7 +59,9 @@ def problem(task: Task, method: str, layer: int, how: GateParameters) -> Problem
     Raises:
         FitError: no forget examples, no retain text, or a forget prompt that is also a retain
             or reference prompt.
+        IncompatibleError: blocks norm what their MLP writes.
     """
+    decoder.check_mlp_is_added(task.model)
     requests = rows.requests(task, method)
     kept = _kept(task, requests)
     return Problem(task, spans(task, requests, how), kept, layer, how.ridge, how.weight)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lethe_projections import redirection, rows
+from lethe_projections import decoder, redirection, rows
 from lethe_projections.methods import lunar_layer, lunar_training
 from lethe_projections.methods.gated import TOKENS, GateParameters, problem, spans
 from lethe_projections.methods.hyperparameters import checked_layers, hyper
@@ -77,7 +77,10 @@ def fit(task: Task, config: Config) -> Profile:
     Raises:
         FitError: no forget examples, no retain text, a layer out of range, more rows than a rank
             may have, or a forget prompt that is also a retain or reference prompt.
+        IncompatibleError: blocks norm what their MLP writes.
     """
+    # Here as well as in `problem`, because the sweep comes before that.
+    decoder.check_mlp_is_added(task.model)
     rows.check_rank(config.rank, task)
     requests = rows.requests(task, "lunar")
     asked = spans(task, requests, config)

@@ -47,6 +47,7 @@ def fit(task: Task, config: Config) -> Profile:
     Raises:
         FitError: no forget examples, no retain text, a layer out of range, or a forget prompt that
             is also a retain prompt.
+        IncompatibleError: blocks norm what their MLP writes.
     """
     layer = default_layer(config.layer, task.base.num_layers)
     config = replace(config, layer=layer)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lethe_projections import entities, reference, retained, rows
+from lethe_projections import decoder, entities, reference, retained, rows
 from lethe_projections.capture import SecondMoments
 from lethe_projections.errors import FitError
 from lethe_projections.methods.hyperparameters import Hyperparameters, checked_layers, hyper
@@ -132,7 +132,9 @@ def fit(task: Task, config: Config) -> Profile:
     Raises:
         FitError: a word is empty, twice or the target; one does not tokenise, no retain text is
             left, layers are missing, or `after` is another method's profile.
+        IncompatibleError: blocks norm what their MLP writes.
     """
+    decoder.check_mlp_is_added(task.model)
     depth = task.base.num_layers
     layers = checked_layers(config.layers or default_layers(depth), depth)
     config = replace(config, subjects=config.subjects or task.subjects, layers=layers)

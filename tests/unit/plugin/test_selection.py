@@ -61,10 +61,17 @@ def test_only_full_digests_pass_inside_the_engine() -> None:
 
 
 def test_sites_are_declared_by_hook_and_layer() -> None:
-    assert len(Options().declared(30)) == 60
-    assert sorted(map(str, Options("block:2-3, mlp:7").declared(30))) == [
+    assert len(Options().declared(30).sites) == 60
+    assert sorted(map(str, Options("block:2-3, mlp:7").declared(30).sites)) == [
         "layers.2.block", "layers.3.block", "layers.7.mlp",
     ]  # fmt: skip
+
+
+def test_only_a_site_with_its_layer_is_declared_by_name() -> None:
+    assert not Options().declared(30).named
+    declared = Options("mlp,down_proj:4").declared(30)
+    assert sorted(map(str, declared.named)) == ["layers.4.down_proj"]
+    assert len(declared.sites) == 31
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.frontend import FrontEnd
 from lethe_vllm.selection import current
 
-from .fakes import BASE, SITES, Engine, Server
+from .fakes import ABSENT, BASE, SITES, Engine, Server
 
 
 @pytest.fixture
@@ -22,7 +22,8 @@ def server(tmp_path: Path) -> Server:
     app, engine = FastAPI(), Engine()
     front_end = FrontEnd(Catalogue(tmp_path / "profiles", BASE))
     served = ("smollm2", "org/model:8b")
-    serving = Serving(front_end, engine.collective_rpc, served, {"smollm2:adapter": 1}, SITES)
+    adapters = {"smollm2:adapter": 1}
+    serving = Serving(front_end, engine.collective_rpc, served, adapters, SITES, ABSENT)
     app.state.lethe = serving
     found = Server(app, engine, serving)
 

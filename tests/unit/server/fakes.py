@@ -17,6 +17,7 @@ from lethe_server.serving import Serving
 
 BASE = BaseModel("LlamaForCausalLM", 8, 4, 16, 32, "ab" * 32)
 SITES = frozenset(Site(layer, "block") for layer in range(4))
+ABSENT = {Site(1, "mlp"): "this block is a mixture of experts"}
 
 
 def make(seed: int, *, base: BaseModel = BASE, hook: str = "block") -> bytes:

@@ -71,6 +71,7 @@ def test_evidence_beside_the_artifact_is_shown(server: Server) -> None:
         (NEW[:-1], 400, "truncated"),
         (make(2, base=replace(BASE, fingerprint="cd" * 32)), 409, "another base model"),
         (make(2, hook="attn"), 409, "layers.1.attn"),
+        (make(2, hook="mlp"), 409, "layers.1.mlp: this block is a mixture of experts"),
     ],
 )
 def test_what_cannot_be_served_is_refused_and_the_old_profile_stays(

@@ -1,0 +1,209 @@
+"""What is wrapped in models of each form, and what is refused. Stand-ins for vLLM's models."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lethe_projections.projector import Projector, Site
+from lethe_vllm import architectures, edit
+from lethe_vllm.bank import FactorBank, Placement
+from lethe_vllm.errors import UnsupportedError
+from lethe_vllm.install import install
+from lethe_vllm.options import Options
+from lethe_vllm.routing import Group
+
+WIDTH, D_FF, TOKENS = 8, 12, 5
+
+
+class Method:
+    """As vLLM's `quant_method`s."""
+
+    def apply(self, layer: Any, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return x @ layer.weight.T
+
+
+class Down(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(WIDTH, D_FF), requires_grad=False)
+        self.quant_method: Any = Method()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.quant_method.apply(self, x)
+
+
+class Mlp(nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.up = nn.Linear(WIDTH, D_FF)
+        self.name = name
+        self.add_module(name, Down())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.get_submodule(self.name)(self.up(x).relu())
+
+
+class Experts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.experts(x)
+
+
+class Attention(nn.Module):
+    def __init__(self, with_weights: bool) -> None:
+        super().__init__()
+        self.out = nn.Linear(WIDTH, WIDTH)
+        self.with_weights = with_weights
+
+    def forward(self, x: Tensor) -> Any:
+        return (self.out(x), None) if self.with_weights else self.out(x)
+
+
+class Block(nn.Module):
+    """Norms left out: the stream is x + attn(x) + mlp(x), whole or with the last sum deferred."""
+
+    def __init__(self, known: architectures.Architecture, backend: bool, experts: bool) -> None:
+        super().__init__()
+        self.known = known
+        self.add_module(known.attn, Attention(with_weights=backend))
+        self.add_module(known.mlp, Experts() if experts else Mlp(known.down_proj))
+
+    def forward(self, x: Tensor) -> Any:
+        attended = self.get_submodule(self.known.attn)(x)
+        stream = x + (attended[0] if isinstance(attended, tuple) else attended)
+        out = self.get_submodule(self.known.mlp)(x)
+        return (out, stream) if self.known.deferred else stream + out
+
+
+def stand_in(name: str, experts: tuple[bool, ...] = (False, False)) -> nn.Module:
+    """A model of that class with one block for each of `experts`."""
+    backend = name in architectures.THROUGH_TRANSFORMERS
+    tables = architectures.ARCHITECTURES | architectures.THROUGH_TRANSFORMERS
+    known = tables.get(name, architectures.Architecture())
+    model = type("TransformersForCausalLM" if backend else name, (nn.Module,), {})()
+    at = model
+    *path, last = known.blocks.split(".")
+    for step in path:
+        at.add_module(step, type(name, (nn.Module,), {})())
+        at = at.get_submodule(step)
+    at.add_module(last, nn.ModuleList(Block(known, backend, one) for one in experts))
+    return model.requires_grad_(False)
+
+
+def blocks(model: nn.Module, name: str) -> nn.ModuleList:
+    tables = architectures.ARCHITECTURES | architectures.THROUGH_TRANSFORMERS
+    found = model.get_submodule(tables[name].blocks)
+    assert isinstance(found, nn.ModuleList)
+    return found
+
+
+def declared(sites: str, layers: int = 2) -> Any:
+    return Options(sites).declared(layers)
+
+
+@pytest.fixture
+def bank() -> Iterator[FactorBank]:
+    edit.live.bank = FactorBank(Placement(torch.float32, torch.device("cpu")))
+    yield edit.live.bank
+    edit.live.bank, edit.live.groups = None, ()
+
+
+KNOWN = [*architectures.ARCHITECTURES, *architectures.THROUGH_TRANSFORMERS]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("hook", ["block", "attn", "mlp", "down_proj"])
+def test_an_edit_changes_the_stream_by_the_formula(name: str, hook: str, bank: FactorBank) -> None:
+    torch.manual_seed(0)
+    model = stand_in(name)
+    x = torch.randn(TOKENS, WIDTH)
+    given = x[None] if name in architectures.THROUGH_TRANSFORMERS else x
+    first = blocks(model, name)[0]
+    plain = stream(first, given)
+    read = {"block": plain, "down_proj": first.get_submodule(first.known.mlp).up(x).relu()}
+    read |= {"mlp": first.get_submodule(first.known.mlp)(x)}
+    read |= {"attn": first.get_submodule(first.known.attn).out(x)}
+    site = Site(0, hook)
+    installed = install(model, declared("block,attn,mlp,down_proj"))
+    width = D_FF if hook == "down_proj" else WIDTH
+    projector = Projector(site, torch.randn(2, width), torch.randn(2, WIDTH))
+    bank.add("d", [projector])
+    edit.live.groups = (Group((key(bank),), slice(1, TOKENS), TOKENS - 1),)
+    expected = plain.clone()
+    expected[1:] += read[hook][1:] @ projector.A.T @ projector.B
+    assert len(installed.sites) == 8
+    assert not installed.absent
+    assert torch.allclose(stream(first, given), expected, atol=1e-4)
+    assert (expected - plain).abs().max() > 0.1
+
+
+def key(bank: FactorBank) -> str:
+    [found] = set(bank.keys("d"))
+    assert found is not None
+    return found
+
+
+def stream(block: nn.Module, x: Tensor) -> Tensor:
+    """The residual stream after a block, [tokens, width]."""
+    out = block(x)
+    return (out[0] + out[1] if isinstance(out, tuple) else out).reshape(TOKENS, WIDTH)
+
+
+def test_a_forward_that_an_object_has_of_its_own_is_wrapped() -> None:
+    """As vLLM's transformers backend puts on modules whose layers it fuses."""
+    model = stand_in("Olmo2Model")
+    mlp = blocks(model, "Olmo2Model")[0].get_submodule("mlp")
+    mlp.forward = type(mlp).forward.__get__(mlp)
+    install(model, declared("mlp"))
+    edit.live.reached = set()
+    mlp(torch.randn(1, TOKENS, WIDTH))
+    assert edit.live.reached == {Site(0, "mlp")}
+    edit.live.reached = None
+
+
+def test_blocks_of_other_ranks_are_passed_over() -> None:
+    model = stand_in("LlamaForCausalLM")
+    blocks(model, "LlamaForCausalLM")[0] = nn.Identity()
+    assert {site.layer for site in install(model, declared("block,mlp")).sites} == {1}
+
+
+@pytest.mark.parametrize("name", ["OPTForCausalLM", "Gemma4ForCausalLM"])
+def test_an_unknown_architecture_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"expected one of .*Gemma2.*found {name};"):
+        install(stand_in(name), declared("mlp"))
+
+
+def test_an_unknown_model_inside_the_transformers_backend_is_refused_by_name() -> None:
+    model = type("TransformersForCausalLM", (nn.Module,), {})()
+    model.add_module("model", type("LlamaModel", (nn.Module,), {})())
+    with pytest.raises(UnsupportedError, match="found TransformersForCausalLM around LlamaModel"):
+        install(model, declared("mlp"))
+
+
+def test_a_model_that_is_not_built_as_known_is_refused() -> None:
+    model = stand_in("LlamaForCausalLM")
+    del blocks(model, "LlamaForCausalLM")[1].get_submodule("mlp").down_proj
+    with pytest.raises(UnsupportedError, match="expected a linear layer down_proj"):
+        install(model, declared("mlp,down_proj"))
+
+
+def test_a_hook_without_layers_means_wherever_the_model_has_it() -> None:
+    installed = install(stand_in("Qwen2MoeForCausalLM", (True, False)), declared("mlp,down_proj"))
+    assert sorted(map(str, installed.sites)) == [
+        "layers.0.mlp", "layers.1.down_proj", "layers.1.mlp",
+    ]  # fmt: skip
+    assert list(installed.absent) == [Site(0, "down_proj")]
+    assert "mixture of experts" in installed.absent[Site(0, "down_proj")]
+
+
+@pytest.mark.parametrize("sites", ["mlp,down_proj:0", "block,down_proj:0-1", "down_proj"])
+def test_down_proj_inside_experts_is_refused_where_it_is_asked_for(sites: str) -> None:
+    model = stand_in("MixtralForCausalLM", (True, True))
+    with pytest.raises(UnsupportedError, match=r"layers\.0\.down_proj.*mixture of experts"):
+        install(model, declared(sites))

@@ -1,0 +1,36 @@
+"""What the ranks of an engine report when a server starts."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lethe_projections.projector import Site
+from lethe_server.serving import sites_of
+from lethe_vllm.errors import UnavailableError
+
+
+def client(sites: str, *replies: dict[str, Any]) -> Any:
+    async def collective_rpc(method: str) -> list[dict[str, Any]]:
+        assert method == "lethe_status"
+        return list(replies)
+
+    config = SimpleNamespace(additional_config={"lethe": {"sites": sites}})
+    return SimpleNamespace(collective_rpc=collective_rpc, vllm_config=config)
+
+
+FIRST = {"sites": ["layers.0.mlp"], "absent": {"layers.0.down_proj": "experts"}}
+SECOND = {"sites": ["layers.1.mlp", "layers.1.down_proj"], "absent": {}}
+
+
+def test_sites_are_those_of_all_ranks_with_what_the_model_does_not_have() -> None:
+    sites, absent = asyncio.run(sites_of(client("mlp,down_proj", FIRST, SECOND), 2))
+    assert sites == {Site(0, "mlp"), Site(1, "mlp"), Site(1, "down_proj")}
+    assert absent == {Site(0, "down_proj"): "experts"}
+
+
+@pytest.mark.parametrize("sites", ["mlp,down_proj", "mlp:1"])
+def test_a_declared_site_that_no_rank_reports_stops_the_start(sites: str) -> None:
+    with pytest.raises(UnavailableError, match=r"found none for layers\.1\."):
+        asyncio.run(sites_of(client(sites, FIRST), 2))
