@@ -51,7 +51,7 @@ class Scene:
     def run(self) -> None:
         """Every site once."""
         for y, x, residual, pool in zip(self.ys, self.xs, self.residuals, self.pools, strict=True):
-            launch.edit_(y, x, residual, pool, self.table, self.space)
+            launch.edit_(y, x, residual, pool.at(0), self.table, self.space)
 
 
 def _owners(case: Case) -> NDArray[np.int64]:
@@ -71,5 +71,6 @@ def _fill(pool: Pool, case: Case) -> None:
     t.A.normal_(std=case.d_in**-0.5)
     t.B.normal_(std=1e-4)
     rows = torch.randperm(t.A.shape[0], device=t.A.device)
-    t.rows[:, : case.rank] = rows.view(-1, case.rank).to(t.rows)
-    t.ranks.fill_(case.rank)
+    slots = pool.capacity.slots
+    t.rows[:slots, : case.rank] = rows.view(slots, case.rank).to(t.rows)
+    t.ranks[:slots] = case.rank

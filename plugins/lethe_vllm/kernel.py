@@ -7,11 +7,11 @@ one split of it, in two phases: read its share of d_in and leave partial sums of
 tile's other splits; add the sums up and write its share of d_out.
 
 Why in two phases: all of x goes into each z, and at most sites x is y itself, of which nothing may
-be written before all is read. Why split at all: one multiprocessor takes in some 60 GB/s of the
-3000 that memory gives, so a few tokens with large factors, edited by a program each, would take ten
-times as long as they need. Why not compute z again in each split: it would read all of A each time,
-gain a factor of two at most, and race with the writes. Why not two launches: a site that nobody
-uses would cost two idle launches a step instead of one.
+be written before all is read. Why split at all: one multiprocessor of a hundred takes in a few
+hundredths of what memory can give, so a few tokens with large factors, a program each, would leave
+most of it idle. Why not compute z again in each split: that reads all of A each time, gains a
+factor of two at most, and races with the writes. Why not two launches: a site that nobody uses
+would cost two idle launches a step instead of one.
 
 Sums are added in the same order each time, so the same step gives the same bits.
 """

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from lethe_vllm import kernel
 from lethe_vllm.plan import Plan
-from lethe_vllm.pool import Pool
-from lethe_vllm.pool_tensors import Capacity
+from lethe_vllm.pool_tensors import Capacity, PoolTensors
 from lethe_vllm.tiles import Table
 
 _INT32 = 2**31
@@ -70,7 +69,12 @@ class Workspace:
 
 
 def edit_(
-    y: Tensor, x: Tensor | None, residual: Tensor | None, pool: Pool, table: Table, space: Workspace
+    y: Tensor,
+    x: Tensor | None,
+    residual: Tensor | None,
+    pool: PoolTensors,
+    table: Table,
+    space: Workspace,
 ) -> None:
     """Adds g(x) B^T (A x + a) to the tokens of `table`; every other row keeps its bits.
 
@@ -78,14 +82,15 @@ def edit_(
         y: [T, d_out] of the pool's dtype.
         x: [T, d_in], or None where the site reads what it writes.
         residual: [T, d_in] added to what is read, or None.
-        pool: the site's factors.
-        table: the step's work; its positions are below T.
+        pool: the site's factors, `Pool.at`.
+        table: the step's work, of up to T tokens.
         space: made for the same plan and capacity.
 
     Raises:
         ValueError: shapes, dtypes, devices or layouts break the above.
     """
     read = y if x is None else x
+    _check_reach(y, table)
     _check(y, read, residual, pool)
     more = read if residual is None else residual
     strides = (y.stride(0), read.stride(0), more.stride(0))
@@ -93,14 +98,22 @@ def edit_(
     plan = table.plan
     for reads, writes in ((True, True),) if plan.fused else ((True, False), (False, True)):
         kernel.edit[(plan.programs,)](
-            io, pool.tensors, table.tensors, space.partial, space.ready, space.meeting,
+            io, pool, table.tensors, space.partial, space.ready, space.meeting,
             HAS_RESIDUAL=residual is not None, READS=reads, WRITES=writes, SPLITS=plan.splits,
             NARROW=plan.narrow, WIDE=plan.wide, num_warps=plan.warps, num_stages=plan.stages,
         )  # fmt: skip
 
 
-def _check(y: Tensor, x: Tensor, residual: Tensor | None, pool: Pool) -> None:
-    A, B = pool.tensors.A, pool.tensors.B
+def _check_reach(y: Tensor, table: Table) -> None:
+    if table.reach > y.shape[0]:
+        raise ValueError(
+            f"edit: expected a table of up to {y.shape[0]} tokens, as y, found {table.reach}; "
+            "write the step's own before it runs, an empty one before a dummy run"
+        )
+
+
+def _check(y: Tensor, x: Tensor, residual: Tensor | None, pool: PoolTensors) -> None:
+    A, B = pool.A, pool.B
     wanted = {"y": (y, B.shape[1]), "x": (x, A.shape[1])}
     if residual is not None:
         wanted["residual"] = (residual, A.shape[1])

@@ -1,7 +1,9 @@
-"""The factors of resident profiles at one site, at fixed addresses. Knows nothing of requests.
+"""The factors of resident profiles, at fixed addresses. Knows nothing of requests.
 
-Its unit is the row, one direction of one edit: a profile of rank 1 and one of rank 128 share a pool
-without either paying for the other. What a slot uses is said by page tables:
+A pool serves one site, or all sites of the same widths: most profiles edit few of them, and memory
+is taken for what they hold. Its unit is the row, one direction of one edit: a profile of rank 1 and
+one of rank 128 share a pool without either paying for the other. What a slot has at a site is said
+by the site's page tables:
 
     A[rows[s, :ranks[s]]], B[...], a[...]      and, for its gates, w[gates[s, :gate_counts[s]]], ...
 
@@ -17,17 +19,25 @@ from torch import Tensor
 from lethe_projections.projector import Projector
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.free_list import FreeList
-from lethe_vllm.pool_tensors import Capacity, empty, write_gates, write_pages, write_rows
+from lethe_vllm.pool_tensors import (
+    Capacity,
+    PoolTensors,
+    empty,
+    view,
+    write_gates,
+    write_pages,
+    write_rows,
+)
 
 _INT32 = 2**31
 
 
 class Pool:
-    """One site's factors.
+    """Factors of one or more sites.
 
     Attributes:
         capacity: as built.
-        tensors: at addresses that never change.
+        tensors: at addresses that never change; page tables of all sites, one after the other.
     """
 
     def __init__(
@@ -43,7 +53,8 @@ class Pool:
         self.tensors = empty(capacity, d_in, d_out, dtype, device)
         self._rows = FreeList("rows", capacity.rows)
         self._gates = FreeList("gates", capacity.gates)
-        self._held: dict[int, tuple[list[int], list[int]]] = {}
+        self._held: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
+        self._sites = [view(self.tensors, capacity, site) for site in range(capacity.sites)]
 
     @property
     def nbytes(self) -> int:
@@ -59,43 +70,50 @@ class Pool:
             part[0].nbytes for part in gate
         )
 
-    def put(self, slot: int, projectors: Sequence[Projector]) -> None:
-        """Makes the edits of one slot at this site resident; all of them, or none on an error.
+    def at(self, site: int) -> PoolTensors:
+        """What the kernel reads at one site: the factors of all, and the site's page tables."""
+        return self._sites[site]
+
+    def put(self, slot: int, projectors: Sequence[Projector], site: int = 0) -> None:
+        """Makes the edits of one slot at one site resident; all of them, or none on an error.
 
         Args:
-            slot: one that holds nothing.
+            slot: one that holds nothing at this site.
             projectors: at least one, as this rank applies them (cut to its shard).
+            site: the how-manieth of this pool.
 
         Raises:
             UnavailableError: the slot is taken or out of range, the edits are of other widths than
                 the site's, or they do not fit.
         """
-        self._check_slot(slot)
+        self._check_slot(slot, site)
         self._check_edits(projectors)
         gated = [edit for edit in projectors if edit.gate is not None]
         rank = sum(edit.rank for edit in projectors)
         self._rows.check(rank)
         self._gates.check(len(gated))
         rows, gates = self._rows.take(rank), self._gates.take(len(gated))
-        self._held[slot] = (rows, gates)
+        self._held[site, slot] = (rows, gates)
         write_rows(self.tensors, rows, projectors)
         write_gates(self.tensors, gates, gated)
-        write_pages(self.tensors, slot, rows, gates)
+        write_pages(self.at(site), slot, rows, gates)
 
     def drop(self, slot: int) -> None:
-        """Frees what a slot holds here, which may be nothing. Its tokens are edited no more."""
-        rows, gates = self._held.pop(slot, ([], []))
-        if rows:
-            write_pages(self.tensors, slot, [], [])
+        """Frees what a slot holds, at every site. Its tokens are edited no more."""
+        for site, _ in [key for key in self._held if key[1] == slot]:
+            rows, gates = self._held.pop((site, slot))
+            write_pages(self.at(site), slot, [], [])
             self._rows.give_back(rows)
             self._gates.give_back(gates)
 
-    def _check_slot(self, slot: int) -> None:
-        if not 0 <= slot < self.capacity.slots or slot in self._held:
+    def _check_slot(self, slot: int, site: int) -> None:
+        limits = self.capacity
+        known = 0 <= slot < limits.slots and 0 <= site < limits.sites
+        if not known or (site, slot) in self._held:
             raise UnavailableError(
-                f"pool: expected a free slot below {self.capacity.slots}, found {slot}, "
-                f"{'in use' if slot in self._held else 'out of range'}; drop it first, or start "
-                "the engine with more slots"
+                f"pool: expected a free slot below {limits.slots} at a site below {limits.sites}, "
+                f"found slot {slot} at site {site}, {'in use' if known else 'out of range'}; drop "
+                "it first, or start the engine with more slots"
             )
 
     def _check_edits(self, projectors: Sequence[Projector]) -> None:
@@ -117,7 +135,7 @@ class Pool:
 
 
 def _check(capacity: Capacity, width: int) -> None:
-    least = min(capacity.slots, capacity.rows, capacity.gates, capacity.slot_gates)
+    least = min(capacity.slots, capacity.rows, capacity.gates, capacity.slot_gates, capacity.sites)
     if least < 1 or capacity.rank < 16 or capacity.rank % 16:
         raise UnavailableError(
             "pool: expected a rank limit that is a multiple of 16 and 1 or more of all else, found "

@@ -22,9 +22,10 @@ class Capacity:
     Attributes:
         slots: S, profiles' keys (`bank.FactorBank.keys`).
         rows: R, rows of all of them together.
-        rank: K, most rows of one slot; a multiple of 16, so that rows of scratch memory align.
+        rank: K, most rows of a slot at a site; a multiple of 16, so that scratch rows align.
         gates: G, gates of all of them together; 1 or more.
-        slot_gates: most gates of one slot; 1 or more.
+        slot_gates: most gates of one slot at one site; 1 or more.
+        sites: that share the rows and gates; a slot has a page table entry at each.
     """
 
     slots: int
@@ -32,6 +33,12 @@ class Capacity:
     rank: int
     gates: int = 1
     slot_gates: int = 1
+    sites: int = 1
+
+    @property
+    def pages(self) -> int:
+        """Page table entries of a site: one for each slot, and some more that align the next's."""
+        return -(-self.slots // 16) * 16
 
 
 class PoolTensors(NamedTuple):
@@ -45,10 +52,10 @@ class PoolTensors(NamedTuple):
         w: [G, d_in] float32, whatever the model's dtype: a sum's sign decides a hard gate.
         b: [G] float32.
         hard: [G] int8, a truth value.
-        rows: [S, K] int32.
-        ranks: [S] int32, 0 where a slot has no edit here.
-        gates: [S, slot_gates] int32.
-        gate_counts: [S] int32.
+        rows: [S or more, K] int32.
+        ranks: [S or more] int32, 0 where a slot has no edit here.
+        gates: [S or more, slot_gates] int32.
+        gate_counts: [S or more] int32.
         rank_limit: K.
         gate_limit: slot_gates.
     """
@@ -76,7 +83,7 @@ def empty(
     def zeros(*shape: int, of: torch.dtype) -> Tensor:
         return torch.zeros(shape, dtype=of, device=device)
 
-    slots, rows, gates = capacity.slots, capacity.rows, capacity.gates
+    rows, gates, pages = capacity.rows, capacity.gates, capacity.pages * capacity.sites
     return PoolTensors(
         A=zeros(rows, d_in, of=dtype),
         B=zeros(rows, d_out, of=dtype),
@@ -85,12 +92,20 @@ def empty(
         w=zeros(gates, d_in, of=torch.float32),
         b=zeros(gates, of=torch.float32),
         hard=zeros(gates, of=torch.int8),
-        rows=zeros(slots, capacity.rank, of=torch.int32),
-        ranks=zeros(slots, of=torch.int32),
-        gates=zeros(slots, capacity.slot_gates, of=torch.int32),
-        gate_counts=zeros(slots, of=torch.int32),
+        rows=zeros(pages, capacity.rank, of=torch.int32),
+        ranks=zeros(pages, of=torch.int32),
+        gates=zeros(pages, capacity.slot_gates, of=torch.int32),
+        gate_counts=zeros(pages, of=torch.int32),
         rank_limit=capacity.rank,
         gate_limit=capacity.slot_gates,
+    )
+
+
+def view(t: PoolTensors, capacity: Capacity, site: int) -> PoolTensors:
+    """The same factors, with the page tables of one site alone."""
+    own = slice(site * capacity.pages, (site + 1) * capacity.pages)
+    return t._replace(
+        rows=t.rows[own], ranks=t.ranks[own], gates=t.gates[own], gate_counts=t.gate_counts[own]
     )
 
 

@@ -99,6 +99,11 @@ class Table:
         )
         self._last = np.zeros(0, dtype=np.int64)
 
+    @property
+    def reach(self) -> int:
+        """Tokens of the step last written, 0 if all are the base's: no position is beyond."""
+        return len(self._last)
+
     def write(self, per_token: NDArray[np.int64]) -> None:
         """Lays out the next step, on the current stream.
 

@@ -1,6 +1,6 @@
 """Compiles the edit's kernel for a GPU that need not be there; exits with what is wrong, if it is.
 
-    python -m tests.unit.plugin.compile_kernel 90 bf16
+    python -m tests.unit.plugin.compile_kernel 90 bfloat16
 
 Run without TRITON_INTERPRET. What the interpreter takes, the compiler may refuse.
 """
@@ -9,62 +9,60 @@ import sys
 from typing import Any
 
 import torch
-import triton
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.runtime import driver
 
-from lethe_vllm import kernel, plan
-from lethe_vllm.launch import Activations
-from lethe_vllm.pool_tensors import PoolTensors
-from lethe_vllm.tiles import TableTensors
+from lethe_vllm import kernel, launch, plan
+from lethe_vllm.pool import Pool
+from lethe_vllm.pool_tensors import Capacity
+from lethe_vllm.tiles import Table
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 SHARED = {80: 163 * 1024, 90: 227 * 1024}
 """Shared memory that a program may have, by compute capability."""
 
-ALIGNED = [["tt.divisibility", 16]]
-GATE_LIMIT = 12  # of PoolTensors, the one number that need not be a multiple of 16
+CPU = torch.device("cpu")
+TOKENS, WIDTH = 100, 576
 
 
-def signature(dtype: str) -> dict[str, Any]:
-    """Types of the kernel's arguments, as `launch` passes them."""
-    factors, floats, ints = f"*{dtype}", "*fp32", "*i32"
-    return {
-        "io": Activations(*[factors] * 3, *["i32"] * 5),
-        "pool": PoolTensors(
-            factors, factors, floats, ints, floats, floats, "*i8", *[ints] * 4, *["i32"] * 2
-        ),
-        "table": TableTensors(*[ints] * 5),
-        "partial": floats,
-        "ready": factors,
-        "meeting": ints,
-    }
+class Absent:
+    """Triton's driver of a GPU of this compute capability, as far as compiling asks."""
+
+    def __init__(self, capability: int) -> None:
+        self.capability = capability
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self.capability, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, _device: int) -> int:
+        return 0
 
 
-def compiled(capability: int, dtype: str) -> Any:
-    """The binary of the plan that an engine would use, with everything in it."""
-    chosen = plan.Plan(*plan.BLOCKS[DTYPES[dtype].itemsize], programs=132)
-    constants = {
-        "HAS_RESIDUAL": True, "READS": True, "WRITES": True, "SPLITS": chosen.splits,
-        "NARROW": chosen.narrow, "WIDE": chosen.wide,
-    }  # fmt: skip
-    types = signature(dtype)
-    attributes = {
-        (n, m): ALIGNED
-        for n, name in enumerate(("io", "pool", "table"))
-        for m in range(len(types[name]))
-        if (n, m) != (1, GATE_LIMIT)
-    } | {(n,): ALIGNED for n in (3, 4, 5)}
-    types |= dict.fromkeys(constants, "constexpr")
-    return triton.compile(
-        ASTSource(kernel.edit, types, constants, attributes),
-        target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": chosen.warps, "num_stages": chosen.stages},
-    )
+def compiled(dtype: torch.dtype) -> Any:
+    """The binary that a launch would run, its arguments as `launch` passes them."""
+    chosen = plan.Plan(*plan.BLOCKS[dtype.itemsize], programs=132)
+    capacity = Capacity(slots=4, rows=64, rank=128, gates=3, slot_gates=2)
+    pool = Pool(capacity, WIDTH, WIDTH, dtype, CPU)
+    table = Table(chosen, TOKENS, capacity.slots, CPU)
+    space = launch.Workspace(chosen, capacity, TOKENS, dtype, CPU)
+    y, residual = (torch.zeros(TOKENS, WIDTH, dtype=dtype) for _ in range(2))
+    binaries = []
+    real = kernel.edit.run
+
+    def compile_only(*arguments: Any, warmup: bool, **options: Any) -> None:
+        binaries.append(real(*arguments, warmup=not warmup, **options))
+
+    kernel.edit.run = compile_only
+    launch.edit_(y, None, residual, pool.at(0), table, space)
+    (binary,) = binaries
+    return binary
 
 
 def main(capability: int, dtype: str) -> None:
-    binary = compiled(capability, dtype)
+    driver.set_active(Absent(capability))
+    binary = compiled(getattr(torch, dtype))
     if binary.metadata.shared > SHARED[capability]:
         raise SystemExit(f"{binary.metadata.shared} bytes of shared memory do not fit")
     for wanted in ("cp.async", "atom.global.gpu.release", "ld.global.gpu.acquire"):

@@ -36,6 +36,6 @@ def test_the_interpreted_kernel_passes_its_tests() -> None:
     run("-m", "pytest", "-q", "-x", str(HERE / "interpreted"), interpret="1")
 
 
-@pytest.mark.parametrize(("capability", "dtype"), [("80", "fp32"), ("90", "bf16")])
+@pytest.mark.parametrize(("capability", "dtype"), [("80", "float32"), ("90", "bfloat16")])
 def test_the_kernel_compiles(capability: str, dtype: str) -> None:
     run("-m", "tests.unit.plugin.compile_kernel", capability, dtype, interpret="0")

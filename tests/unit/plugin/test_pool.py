@@ -48,7 +48,7 @@ def test_a_slot_leads_to_what_was_put_there() -> None:
         assert torch.equal(A, one.A)
         assert torch.equal(B, one.B)
         assert torch.equal(a, torch.zeros(one.rank) if one.a is None else one.a)
-    assert found.tensors.ranks.tolist() == [1, 0, 20, 7]
+    assert found.tensors.ranks[:4].tolist() == [1, 0, 20, 7]
 
 
 def test_rows_of_one_slot_find_their_own_gates() -> None:
@@ -96,6 +96,28 @@ def test_what_is_dropped_makes_room_and_moves_nothing() -> None:
     assert not set(found.tensors.rows[1, :15].tolist()) & set(found.tensors.rows[2, :25].tolist())
 
 
+def test_sites_share_rows_and_know_their_own_slots() -> None:
+    found = pool(replace(CAPACITY, sites=3))
+    edits = {(0, 1): edit(10, 1), (2, 1): edit(12, 2), (2, 3): edit(15, 3, True)}
+    for (site, slot), one in edits.items():
+        found.put(slot, [one], site)
+    for site in range(3):
+        for slot in range(4):
+            t = found.at(site)
+            rows = t.rows[slot, : int(t.ranks[slot])].long()
+            one = edits.get((site, slot))
+            assert torch.equal(t.A[rows], torch.zeros(0, D_IN) if one is None else one.A)
+    with pytest.raises(UnavailableError, match="expected 4 free of 40, found 3"):
+        found.put(0, [edit(4)], 1)
+    found.drop(1)
+    found.put(0, [edit(25)], 1)
+    assert found.at(0).ranks.any() == 0
+    assert found.at(2).ranks[:4].tolist() == [0, 0, 0, 15]
+    assert all(found.at(site).ranks.data_ptr() % 16 == 0 for site in range(3))
+    with pytest.raises(UnavailableError, match="site 3, out of range"):
+        found.put(0, [edit(1)], 3)
+
+
 def test_bytes_are_counted() -> None:
     found = pool(dtype=torch.bfloat16)
     assert found.used_nbytes == 0
@@ -111,7 +133,7 @@ def test_bytes_are_counted() -> None:
     [
         (0, [edit(1)], "free slot"),
         (4, [edit(1)], "free slot"),
-        (-1, [edit(1)], "free slot"),
+        (-1, [edit(1)], "out of range"),
         (1, [edit(33)], "rank of 1 to 32"),
         (1, [], "rank of 1 to 32"),
         (1, [edit(1, 1, True)] * 3, "at most 2 gates"),

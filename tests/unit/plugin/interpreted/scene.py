@@ -77,7 +77,7 @@ class Scene:
         """The edited copy of `y`."""
         edited = y.clone()
         self.table.write(slots)
-        launch.edit_(edited, x, residual, self.pool, self.table, self.space)
+        launch.edit_(edited, x, residual, self.pool.at(0), self.table, self.space)
         assert not self.space.meeting.any()
         return edited
 

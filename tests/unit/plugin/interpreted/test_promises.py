@@ -54,7 +54,7 @@ def test_rows_apart_in_memory_are_edited_alike() -> None:
     wanted = scene.run(np.array(SLOTS), y, None, residual)
     whole = torch.zeros(6, 160)
     whole[:, :96] = y
-    launch.edit_(whole[:, :96], None, residual, scene.pool, scene.table, scene.space)
+    launch.edit_(whole[:, :96], None, residual, scene.pool.at(0), scene.table, scene.space)
     assert torch.equal(whole[:, :96], wanted)
     assert not whole[:, 96:].any()
 
@@ -79,10 +79,12 @@ def test_profiles_come_and_go_at_fixed_addresses() -> None:
         ("x", {"x": torch.zeros(6, 80)}),
         ("residual", {"residual": torch.zeros(5, 96)}),
         ("contiguous rows", {"y": torch.zeros(96, 6).T}),
+        ("up to 5 tokens, as y, found 6", {"y": torch.zeros(5, 96)}),
     ],
 )
 def test_tensors_of_another_site_are_refused(name: str, wrong: dict[str, torch.Tensor]) -> None:
     scene = Scene(torch.float32, SMALL, HELD)
+    scene.table.write(np.array(SLOTS))
     given = {"y": torch.zeros(6, 96), "x": None, "residual": None} | wrong
     with pytest.raises(ValueError, match=name):
-        launch.edit_(**given, pool=scene.pool, table=scene.table, space=scene.space)
+        launch.edit_(**given, pool=scene.pool.at(0), table=scene.table, space=scene.space)
