@@ -7,7 +7,7 @@ ARGS ?=
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check bench methods-table lock clean
+.PHONY: help setup demo test test-unit check bench methods-table compatibility lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: setup ## stock vLLM and Lethe side by side (ARGS=...)
 
 methods-table: setup ## fit every method, measure, write docs/methods.md (ARGS="--jobs 4")
 	@$(VENV)/python -m benchmarks.methods $(ARGS)
+
+compatibility: setup ## write docs/compatibility.md from the tests
+	@$(VENV)/python -m tests.compatibility
 
 lock: setup ## write requirements/*.lock anew (ARGS=--upgrade lets versions move)
 	@$(VENV)/python requirements/lock.py $(ARGS)

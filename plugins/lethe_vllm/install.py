@@ -9,7 +9,7 @@ it is before the all-reduce, where the ranks' partial products add up.
 
 import copy
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from lethe_projections.projector import HOOKS, Site
-from lethe_vllm import edit
 from lethe_vllm.architectures import (
     Architecture,
     architecture,
@@ -27,6 +26,7 @@ from lethe_vllm.architectures import (
 )
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import Declared
+from lethe_vllm.sites import site_index
 
 Forward = Callable[..., Any]
 
@@ -73,6 +73,22 @@ def install(model: nn.Module, declared: Declared) -> Installed:
     return Installed(frozenset(sites), absent)
 
 
+def widths(
+    model: nn.Module, sites: Iterable[Site], hidden_size: int
+) -> dict[Site, tuple[int, int]]:
+    """(d_in, d_out) of installed sites, as this rank sees them."""
+    known = architecture(model)
+    blocks = dict(decoder_blocks(model, known))
+
+    def width(site: Site) -> int:
+        if site.hook != "down_proj":
+            return hidden_size
+        linear: Any = part(blocks[site.layer], f"{known.mlp}.{known.down_proj}")
+        return int(getattr(linear, "input_size_per_partition", linear.input_size))
+
+    return {site: (width(site), hidden_size) for site in sites}
+
+
 def _check_absent(absent: Mapping[Site, str], declared: Declared, nothing: bool) -> None:
     refused = [site for site in sorted(absent) if nothing or site in declared.named]
     if refused:
@@ -88,7 +104,7 @@ def _why_absent(block: nn.Module, hook: str, known: Architecture) -> str | None:
 
 
 def _wrap(block: nn.Module, site: Site, known: Architecture) -> None:
-    index = edit.site_index(site)
+    index = site_index(site)
     if site.hook == "down_proj":
         _wrap_linear(part(block, f"{known.mlp}.{known.down_proj}"), index)
     elif site.hook == "block" and known.deferred:

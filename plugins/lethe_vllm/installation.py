@@ -1,17 +1,21 @@
 """What is installed in this worker process: sites, into which model, and where it runs."""
 
+import os
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lethe_projections.projector import Site
-from lethe_vllm.bank import FactorBank, Placement
+from lethe_vllm.backend import Backend
+from lethe_vllm.bank import SLOTS, FactorBank
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
-from lethe_vllm.install import install
+from lethe_vllm.install import install, widths
 from lethe_vllm.options import Declared
+from lethe_vllm.placement import Placement
 from lethe_vllm.routing import Router
+from lethe_vllm.torch_backend import TorchBackend
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,25 @@ class Installation:
     absent: Mapping[Site, str]
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a backend has to be made for.
+
+    Attributes:
+        bytes: that factors may take.
+        tokens: most of a step.
+        hidden_size: width of the residual stream.
+    """
+
+    bytes: int
+    tokens: int
+    hidden_size: int
+
+
 _here: list[Installation] = []
 
 
-def begin(model: Any, declared: Declared, placement: Placement) -> None:
+def begin(model: Any, declared: Declared, placement: Placement, room: Room) -> None:
     """Installs the sites of a newly loaded model and gives the op an empty bank.
 
     Raises:
@@ -48,8 +67,19 @@ def begin(model: Any, declared: Declared, placement: Placement) -> None:
         )
     installed = install(model, declared)
     _here[:] = [Installation(weakref.ref(model), declared.sites, installed.sites, installed.absent)]
-    live.bank = FactorBank(placement)
-    live.router, live.groups = Router(), ()
+    live.bank = FactorBank(placement, _backend(placement, room, model, installed.sites))
+    live.router = Router()
+
+
+def _backend(placement: Placement, room: Room, model: Any, installed: frozenset[Site]) -> Backend:
+    """The Triton kernel on GPUs, and where Triton is interpreted; PyTorch on CPUs."""
+    if placement.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        return TorchBackend(placement, room.bytes)
+    # Here, because it needs Triton.
+    from lethe_vllm.triton_backend import TritonBackend
+
+    found = widths(model, installed, room.hidden_size)
+    return TritonBackend(placement, room.bytes, found, SLOTS, room.tokens)
 
 
 def current() -> Installation:

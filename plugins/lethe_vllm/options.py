@@ -5,7 +5,7 @@ An engine serves variants if and only if that key is there, or `VLLM_PLUGINS` na
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,9 @@ DEFAULT_SITES = "mlp,down_proj"
 """The hooks that leave base traffic bit for bit stock vLLM's. `block` is not among them: it reads
 the residual stream, which a graph compiled in half precision otherwise carries unrounded over
 several blocks (bfloat16 on a CPU: 18 of 24 greedy answers equal to stock's)."""
+DEFAULT_BANK_MB = 512
+"""A rank-16 edit at four `down_proj` of a 7B model takes 2 MiB in bfloat16."""
+WAIT, REFUSE = WHEN_FULL = ("wait", "refuse")
 SITE_FORMAT = 1
 """Changes whenever the compiled graph of a site does: it is part of vLLM's compile-cache key."""
 
@@ -43,10 +46,16 @@ class Options:
         sites: hooks to install, comma-separated, each with an optional layer or inclusive range:
             `block:8-16,down_proj`. A profile that edits elsewhere is refused.
         profiles: folder of `NAME.safetensors`; None for a private, empty one.
+        bank_mb: MiB that profiles' factors may take on each device. Those of further profiles
+            wait in host memory until a request needs them.
+        when_full: what becomes of a request whose profile has no room there, since running
+            requests use all the others: `wait`, or `refuse` (503).
     """
 
     sites: str = DEFAULT_SITES
     profiles: Path | None = None
+    bank_mb: int = DEFAULT_BANK_MB
+    when_full: str = WAIT
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -55,16 +64,33 @@ class Options:
         Raises:
             UnsupportedError: not an object of the known keys.
         """
-        known = {"sites", "profiles", "format"}
+        known = {field.name for field in fields(cls)}
         if not isinstance(value, Mapping) or set(value) - known:
             raise UnsupportedError(
-                f"additional_config['lethe']: expected an object with keys among sites, profiles, "
-                f"found {value!r}; see 'lethe serve --help'"
+                f"additional_config['lethe']: expected an object with keys among "
+                f"{', '.join(sorted(known))}, found {value!r}; see 'lethe serve --help'"
             )
-        profiles = value.get("profiles")
-        options = cls(value.get("sites", DEFAULT_SITES), Path(profiles) if profiles else None)
+        given = dict(value)
+        if given.get("profiles") is not None:
+            given["profiles"] = Path(given["profiles"])
+        options = cls(**given)
         options.declared(1)
         return options
+
+    def __post_init__(self) -> None:
+        if type(self.bank_mb) is not int or self.bank_mb < 1:
+            raise UnsupportedError(
+                f"bank_mb: expected a whole number of MiB, 1 or more, found {self.bank_mb!r}"
+            )
+        if self.when_full not in WHEN_FULL:
+            raise UnsupportedError(
+                f"when_full: expected {' or '.join(WHEN_FULL)}, found {self.when_full!r}"
+            )
+
+    @property
+    def bank_bytes(self) -> int:
+        """What `bank_mb` says, in bytes."""
+        return self.bank_mb << 20
 
     @property
     def compile_key(self) -> dict[str, Any]:
@@ -79,7 +105,7 @@ class Options:
         """
         sites: set[Site] = set()
         named: set[Site] = set()
-        for part in self.sites.split(","):
+        for part in str(self.sites).split(","):
             hook, colon, layers = part.strip().partition(":")
             first, _, last = layers.partition("-")
             if hook not in HOOKS or (colon and not (first.isdigit() and (last or "0").isdigit())):
@@ -92,6 +118,23 @@ class Options:
             sites |= chosen
             named |= chosen if layers else set()
         return Declared(frozenset(sites), frozenset(named))
+
+
+class Travelling(dict[str, Any]):
+    """What stays in `additional_config` and goes with it to every process.
+
+    As a dictionary, which vLLM hashes into its compile-cache key, the `compile_key`.
+
+    Attributes:
+        options: all of them.
+    """
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options.compile_key)
+        self.options = options
+
+    def __reduce__(self) -> tuple[type["Travelling"], tuple[Options]]:
+        return Travelling, (self.options,)
 
 
 def named_in_environment() -> bool:

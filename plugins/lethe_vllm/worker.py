@@ -1,6 +1,5 @@
 """The methods that `collective_rpc` reaches on every worker (`worker_extension_cls`)."""
 
-import time
 from typing import Any
 
 from lethe_projections import artifact
@@ -10,6 +9,7 @@ from lethe_vllm import canary, compat, installation
 from lethe_vllm.bank import FactorBank
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
+from lethe_vllm.placement import Shard
 
 
 class LetheWorker:
@@ -28,40 +28,64 @@ class LetheWorker:
             canary.check_reached(here.installed, live.reached)
         finally:
             live.reached = None
-        digests = list(live.bank.digests) if live.bank else []
+        bank = _bank()
         return {
             "sites": [str(site) for site in sorted(here.installed)],
             "absent": {str(site): reason for site, reason in here.absent.items()},
-            "digests": digests,
+            "digests": list(bank.registered),
+            "held": list(bank.held),
         }
 
     def lethe_load(self, digest: str, data: bytes) -> dict[str, Any]:
-        """Makes a profile resident on this rank and proves its edits. Idempotent.
+        """Registers a profile on this rank. Idempotent.
 
         Args:
             digest: the artifact's sha256.
             data: the artifact.
 
         Raises:
-            LetheError: it is malformed, does not fit this engine, or failed its canary; nothing
-                of it stays resident.
+            LetheError: it is malformed or does not fit this engine; nothing of it stays.
         """
-        started = time.perf_counter()
-        bank = live.bank
-        if bank is None:
-            raise UnavailableError("sites are installed but have no bank; restart the engine")
-        if digest in bank:
-            return _loaded(digest, bank, 0.0, started)
+        bank = _bank()
         if artifact.digest(data) != digest:
             raise UnavailableError(f"expected the artifact {digest}, found {artifact.digest(data)}")
-        local = _local(artifact.from_bytes(data).projectors)
-        bank.add(digest, local)
+        if digest not in bank:
+            local = _local(artifact.from_bytes(data).projectors)
+            _check_shards(local, bank.placement.shard)
+            bank.register(digest, local)
         try:
-            error = canary.check_profile(digest, local, bank)
+            needs = bank.needs(digest)
         except LetheError:
-            bank.remove(digest)
+            bank.unregister(digest)
             raise
-        return _loaded(digest, bank, error, started)
+        return {"digest": digest, "needs": needs, "positional": bank.positional(digest)}
+
+    def lethe_limits(self) -> dict[str, int]:
+        """What held profiles may take on this rank's device."""
+        return _bank().limits
+
+    def lethe_edited(self) -> dict[str, dict[str, int]]:
+        """Tokens handed to the op on this rank, by digest and site."""
+        found: dict[str, dict[str, int]] = {}
+        for (digest, site), tokens in sorted(_bank().edited.items()):
+            found.setdefault(digest, {})[str(site)] = tokens
+        return found
+
+    def lethe_hold(self, digest: str, dropped: tuple[str, ...]) -> dict[str, Any]:
+        """Puts a registered profile on the device, once others have made room, and proves it.
+
+        Raises:
+            UnavailableError: it failed its canary, and is not registered any more.
+        """
+        bank = _bank()
+        for other in dropped:
+            bank.drop(other)
+        bank.hold(digest)
+        try:
+            return {"digest": digest, "error": canary.check_profile(digest, bank)}
+        except LetheError:
+            bank.unregister(digest)
+            raise
 
     def lethe_unload(self, digest: str) -> dict[str, Any]:
         """Forgets a profile. Idempotent.
@@ -69,19 +93,19 @@ class LetheWorker:
         The engine core calls this when no request uses the profile any more. A step that it sent
         before has run by then: a worker takes calls in order.
         """
-        if live.bank is not None:
-            live.bank.remove(digest)
+        _bank().unregister(digest)
         return {"digest": digest}
 
 
-def _loaded(digest: str, bank: FactorBank, error: float, started: float) -> dict[str, Any]:
-    """The reply: `positional` says whether the profile tells kinds of tokens apart on this rank."""
-    return {
-        "digest": digest,
-        "error": error,
-        "positional": len(set(bank.keys(digest))) > 1,
-        "seconds": time.perf_counter() - started,
-    }
+def _bank() -> FactorBank:
+    """This worker's bank.
+
+    Raises:
+        UnavailableError: there is none.
+    """
+    if live.bank is None:
+        raise UnavailableError("sites are installed but have no bank; restart the engine")
+    return live.bank
 
 
 def _local(projectors: tuple[Projector, ...]) -> list[Projector]:
@@ -104,6 +128,21 @@ def _local(projectors: tuple[Projector, ...]) -> list[Projector]:
             "restart with these sites declared ('lethe serve --sites')"
         )
     return [projector for projector in projectors if projector.site in here.installed]
+
+
+def _check_shards(projectors: list[Projector], shard: Shard) -> None:
+    """Refuses what a part of the input cannot decide.
+
+    Raises:
+        UnsupportedError: a gate reads the input of a `down_proj` that is cut over several ranks.
+    """
+    gated = [edit.site for edit in projectors if edit.reads_input and edit.gate is not None]
+    if gated and shard.size > 1:
+        raise UnsupportedError(
+            f"profile: expected no gate at {_listing(gated)} under tensor parallelism, where each "
+            f"of {shard.size} ranks reads a part of that input, found one; serve it with "
+            "--tensor-parallel-size 1, or fit it at another hook"
+        )
 
 
 def _listing(sites: list[Site]) -> str:

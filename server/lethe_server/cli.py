@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,7 +24,7 @@ app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)
 
-DEFAULT_SITES = "mlp,down_proj"
+DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -49,11 +49,27 @@ def serve(
         str,
         typer.Option(help="Where profiles may edit: HOOK[:LAYER[-LAYER]], comma-separated."),
     ] = DEFAULT_SITES,
+    bank_mb: Annotated[
+        int,
+        typer.Option(
+            "--lethe-bank-mb",
+            min=1,
+            help="MiB for profiles on each device; others wait in host memory for their requests.",
+        ),
+    ] = DEFAULT_BANK_MB,
+    when_full: Annotated[
+        Literal["wait", "refuse"],
+        typer.Option(
+            "--lethe-when-full",
+            help="A request whose profile finds no room there waits, or is refused (503).",
+        ),
+    ] = "wait",
 ) -> None:
     """Serve a model and its variants over HTTP, with vLLM."""
     from lethe_server.serve import serve as run
 
-    run(model, context.args, profiles, sites)
+    lethe = {"sites": sites, "profiles": profiles, "bank_mb": bank_mb, "when_full": when_full}
+    run(model, context.args, lethe)
 
 
 @fit_app.callback()

@@ -13,7 +13,7 @@ from typing import Any
 
 from lethe_projections import embedded
 from lethe_vllm.errors import UnsupportedError
-from lethe_vllm.options import CONFIG_KEY, DEFAULT_SITES, Options
+from lethe_vllm.options import CONFIG_KEY, Options
 
 SERVED_NAME = "smollm2"
 """What requests call the embedded model, unless told otherwise."""
@@ -31,22 +31,19 @@ _OPT_IN_GROUP = "vllm.endpoint_plugins"
 """vLLM loads these only when they are named."""
 
 
-def serve(
-    model: str, extra: Sequence[str], profiles: Path | None = None, sites: str = DEFAULT_SITES
-) -> None:
+def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
     """Serves until stopped.
 
     Args:
         model: `embedded`, a folder, or a Hugging Face id.
         extra: options for vLLM's server.
-        profiles: folder of profiles; None for one that lives as long as the server.
-        sites: hooks and layers at which profiles may edit.
+        lethe: as `Options`; without `profiles`, their folder lives as long as the server.
 
     Raises:
         LetheError: the options are wrong, or the engine cannot serve variants under them.
         SystemExit: vLLM's own options are wrong.
     """
-    Options(sites).declared(1)
+    Options.parse(lethe)
     refuse_other_front_ends(extra, os.environ)
     # Before vLLM is imported, and inherited by every process it starts.
     os.environ["VLLM_PLUGINS"] = ",".join(plugins(os.environ.get("VLLM_PLUGINS")))
@@ -54,8 +51,8 @@ def serve(
 
     with tempfile.TemporaryDirectory(prefix="lethe-profiles-") as temporary:
         parsed = compat.parse_serve(arguments(model, extra))
-        options = {"sites": sites, "profiles": str((profiles or Path(temporary)).resolve())}
-        parsed.additional_config = with_options(parsed, options)
+        folder = Path(lethe.get("profiles") or temporary).resolve()
+        parsed.additional_config = with_options(parsed, {**lethe, "profiles": str(folder)})
         compat.run_serve(parsed)
 
 
@@ -84,7 +81,7 @@ def with_options(parsed: Namespace, options: Mapping[str, Any]) -> dict[str, Any
     if CONFIG_KEY in given:
         raise UnsupportedError(
             f"--additional-config: expected no {CONFIG_KEY!r} in it, found {given[CONFIG_KEY]!r}; "
-            "use --profiles and --sites"
+            "use --profiles, --sites and --lethe-..."
         )
     return {**given, CONFIG_KEY: dict(options)}
 

@@ -20,7 +20,6 @@ from lethe_vllm.errors import (
     UnsupportedError,
 )
 from lethe_vllm.frontend import FrontEnd
-from lethe_vllm.options import CONFIG_KEY, Options
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant
 
 logger = logging.getLogger("vllm.lethe")
@@ -145,7 +144,9 @@ async def start(engine_client: Any, models: Any) -> Serving:
     from lethe_vllm import compat as engine
 
     front_end = engine.front_end(engine_client)
-    sites, absent = await sites_of(engine_client, front_end.catalogue.base.num_layers)
+    options = engine.options(engine_client.vllm_config)
+    declared = options.declared(front_end.catalogue.base.num_layers)
+    sites, absent = await sites_of(engine_client, declared.sites)
     return Serving(
         front_end=front_end,
         rpc=engine_client.collective_rpc,
@@ -157,7 +158,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
 
 
 async def sites_of(
-    engine_client: Any, num_layers: int
+    engine_client: Any, declared: frozenset[Site]
 ) -> tuple[frozenset[Site], Mapping[Site, str]]:
     """The sites that are installed, and those that the model does not have, with the reason.
 
@@ -171,10 +172,9 @@ async def sites_of(
             f"start: expected every rank to report its sites, found {error}; not serving: start "
             "with 'lethe serve', or VLLM_PLUGINS=lethe"
         ) from error
-    options = Options.parse(engine_client.vllm_config.additional_config[CONFIG_KEY])
     sites = frozenset(Site.parse(site) for reply in replies for site in reply["sites"])
     absent = {Site.parse(site): why for reply in replies for site, why in reply["absent"].items()}
-    missing = sorted(options.declared(num_layers).sites - sites - absent.keys())
+    missing = sorted(declared - sites - absent.keys())
     if missing:
         raise UnavailableError(
             f"start: expected every declared site on some rank, found none for {missing[0]}"

@@ -76,6 +76,11 @@ LETHE = {"lethe": {"sites": "block,attn,mlp,down_proj"}}
 """Every hook at every layer."""
 
 
+def on_path(name: str, path: str | None = None) -> Any:
+    """A fixture's parameter under which its tests show a path of vLLM exact."""
+    return pytest.param(name, marks=pytest.mark.path(path or name))
+
+
 def put(llm: Any, profiles: dict[str, Profile]) -> None:
     for name, profile in profiles.items():
         offline.put_profile(llm, name, artifact.to_bytes(profile))

@@ -129,12 +129,10 @@ def test_options_with_a_mistake_stop_the_start(checkpoint: str, tmp_path: Path) 
     ("options", "reason"),
     [
         ({"worker_extension_cls": "x.Y"}, "worker extension"),
-        ({"enable_lora": True}, "LoRA"),
-        ({"tensor_parallel_size": 3}, "parallelism"),
+        ({"kv_sharing_fast_prefill": True}, "fast prefill"),
         (
-            {"speculative_config": {"method": "ngram", "num_speculative_tokens": 2,
-                                    "prompt_lookup_max": 3}},
-            "speculative decoding",
+            {"kv_transfer_config": {"kv_connector": "ExampleConnector", "kv_role": "kv_both"}},
+            "KV transfer",
         ),
     ],
 )  # fmt: skip

@@ -15,8 +15,8 @@ from lethe_projections.profile import Profile
 from lethe_projections.task import Task
 
 from .conftest import LETHE, put, running, sampling
+from .oracle import EFFECT, STEPS, TOLERANCE, expected, largest_moves
 from .prompts import PROMPTS
-from .test_oracle import EFFECT, STEPS, TOLERANCE, expected, largest_moves
 
 RETAIN = 48
 """Lines of retain text: few, since what is fitted need not be good here, only served exactly."""

@@ -1,10 +1,12 @@
 """Many variants in one batch give the tokens that each gives alone."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 
@@ -40,6 +42,8 @@ def requests(base: BaseModel) -> list[tuple[str, Any]]:
     return [(prompt, names[n % len(names)]) for n, prompt in enumerate(prompts)]
 
 
+@pytest.mark.path("chunked prefill")
+@pytest.mark.path("many variants in one batch")
 def test_32_mixed_requests_equal_each_alone(engine: Any, base: BaseModel) -> None:
     mixed = requests(base)
     parameters = [sampling(name, max_tokens=24, ignore_eos=True) for _, name in mixed]
@@ -60,6 +64,7 @@ def test_every_variant_answers_differently_from_the_base(engine: Any, base: Base
         assert moved > len(PROMPTS) / 2, f"{name} moved only {moved} answers"
 
 
+@pytest.mark.path("several samples of one request (n > 1)")
 def test_samples_of_one_request_share_its_variant(engine: Any, base: BaseModel) -> None:
     one = sampling("mlp", n=3, temperature=0.8, seed=7)
     base_too = sampling("base", n=3, temperature=0.8, seed=7)
@@ -68,3 +73,24 @@ def test_samples_of_one_request_share_its_variant(engine: Any, base: BaseModel) 
     texts = [[list(sample.token_ids) for sample in out.outputs] for out in (first, again, plain)]
     assert texts[0] == texts[1]
     assert all(a != b for a, b in zip(texts[0], texts[2], strict=True))
+
+
+def test_edited_tokens_are_counted_by_profile_and_site(engine: Any, base: BaseModel) -> None:
+    prompts, answer = (long_prompt(CHUNK + 20), PROMPTS[0], PROMPTS[1]), 7
+    before = {name: counted(engine, variants(base)[name]) for name in ("block", "generated")}
+    lengths = []
+    for name in ("block", "generated", "base"):
+        wanted = sampling(name, max_tokens=answer, ignore_eos=True)
+        outputs = engine.generate(list(prompts), wanted, use_tqdm=False)
+        lengths = [len(output.prompt_token_ids) for output in outputs]
+    # The last token of an answer is not read again.
+    edited = {"block": sum(lengths) + 3 * (answer - 1), "generated": 3 * (answer - 1)}
+    for name, wanted in edited.items():
+        added = counted(engine, variants(base)[name]) - before[name]
+        assert added == dict.fromkeys(["layers.10.block", "layers.20.block"], wanted)
+
+
+def counted(engine: Any, profile: Profile) -> Counter[str]:
+    """Tokens that the engine has edited so far, by site."""
+    [edited] = engine.llm_engine.collective_rpc("lethe_edited")
+    return Counter(edited.get(artifact.digest(artifact.to_bytes(profile)), {}))

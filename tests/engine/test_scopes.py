@@ -9,8 +9,8 @@ from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 
 from .conftest import LETHE, put, running, sampling
+from .oracle import EFFECT, TOLERANCE, expected, largest_moves
 from .prompts import long_prompt
-from .test_oracle import EFFECT, TOLERANCE, expected, largest_moves
 from .variants import conditional
 
 CHUNK = 64
@@ -49,6 +49,7 @@ def error(output: Any, model: Any, profile: Any, prompt_tokens: int) -> float:
     return found
 
 
+@pytest.mark.path("prefix caching, profiles with scopes")
 @pytest.mark.parametrize("name", SCOPED)
 def test_a_second_turn_reads_no_kv_of_the_first_that_its_own_scope_would_not_write(
     name: str, engine: Any, base: BaseModel, transformers_model: Any, tokenizer: Any

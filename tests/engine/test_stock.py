@@ -83,6 +83,7 @@ def runs(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     }
 
 
+@pytest.mark.path("torch.compile, shared compile cache")
 def test_base_tokens_are_stock_vllms(runs: dict[str, Any]) -> None:
     for run in ("lethe", "lethe on stock's cache"):
         assert runs[run][""] == runs["stock"]

@@ -97,6 +97,12 @@ def conditional(base: BaseModel) -> dict[str, Profile]:
     }
 
 
+def contrasting(base: BaseModel) -> dict[str, Profile]:
+    """A few of both kinds for paths on which time is short: hooks that differ, gates, scopes."""
+    every = assorted(base) | conditional(base)
+    return {name: every[name] for name in ("block", "mlp", "down", "mixed")}
+
+
 def assorted(base: BaseModel) -> dict[str, Profile]:
     """One profile per kind of edit, at early, middle and late layers and different ranks."""
     return {

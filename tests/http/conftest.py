@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -40,22 +42,30 @@ def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (profiles / "france.safetensors").write_bytes(fitted(folder))
     for seed, name in enumerate(["alpha", "beta"], 1):
         (profiles / f"{name}.safetensors").write_bytes(synthetic(base, seed))
+    with started(folder, "--profiles", str(profiles), *OPTIONS) as found:
+        yield found
+
+
+@contextmanager
+def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
+    """`lethe serve embedded` with a log and a cache in `folder`, stopped on exit."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {
+    variables = {
         **os.environ,
         "VLLM_CACHE_ROOT": str(folder / "cache"),
         "VLLM_ENABLE_RESPONSES_API_STORE": "1",
+        **environment,
     }
     command = [sys.executable, "-m", "lethe_server", "serve", "embedded", "--port", str(port)]
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--profiles", str(profiles), *OPTIONS],
+            [*command, *options],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=variables,
             start_new_session=True,
         )
     try:

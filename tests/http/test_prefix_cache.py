@@ -32,6 +32,7 @@ def uncached(server: Server, prompt: str, profile: str) -> str:
     return text
 
 
+@pytest.mark.path("prefix caching")
 def test_a_variant_never_reads_another_variants_blocks(server: Server, prompt: str) -> None:
     order = ["base", "alpha", "beta", "base", "alpha", "beta"]
     expected = {name: uncached(server, prompt, name) for name in set(order)}
@@ -60,6 +61,7 @@ def test_the_engines_own_counter_sees_the_hit(server: Server, prompt: str) -> No
     assert hits() > before + 100
 
 
+@pytest.mark.path("prefix caching, replaced profiles")
 def test_no_block_outlives_a_replaced_profile(server: Server, base: BaseModel, prompt: str) -> None:
     old, new = synthetic(base, 31), synthetic(base, 32)
     server.put("changing", old)

@@ -120,6 +120,7 @@ def test_the_official_clients_can_select(server: Server) -> None:
         openai_client.completions.create(model="smollm2:spain", prompt="Hi")
 
 
+@pytest.mark.path("echo with log-probabilities")
 def test_log_likelihoods_of_a_prompt_are_the_variants(server: Server) -> None:
     """What an evaluation harness asks for, which can set nothing but the model's name."""
     body = {"prompt": "The capital of France is Paris.", "echo": True, "logprobs": 1}

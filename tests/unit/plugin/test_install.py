@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from lethe_projections.projector import Projector, Site
 from lethe_vllm import architectures, edit
-from lethe_vllm.bank import FactorBank, Placement
+from lethe_vllm.bank import FactorBank
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.install import install
 from lethe_vllm.options import Options
-from lethe_vllm.routing import Group
+from lethe_vllm.placement import Placement
+from lethe_vllm.torch_backend import TorchBackend
 
 WIDTH, D_FF, TOKENS = 8, 12, 5
 
@@ -109,9 +111,10 @@ def declared(sites: str, layers: int = 2) -> Any:
 
 @pytest.fixture
 def bank() -> Iterator[FactorBank]:
-    edit.live.bank = FactorBank(Placement(torch.float32, torch.device("cpu")))
+    place = Placement(torch.float32, torch.device("cpu"))
+    edit.live.bank = FactorBank(place, TorchBackend(place, 1 << 20))
     yield edit.live.bank
-    edit.live.bank, edit.live.groups = None, ()
+    edit.live.bank = None
 
 
 KNOWN = [*architectures.ARCHITECTURES, *architectures.THROUGH_TRANSFORMERS]
@@ -133,20 +136,15 @@ def test_an_edit_changes_the_stream_by_the_formula(name: str, hook: str, bank: F
     installed = install(model, declared("block,attn,mlp,down_proj"))
     width = D_FF if hook == "down_proj" else WIDTH
     projector = Projector(site, torch.randn(2, width), torch.randn(2, WIDTH))
-    bank.add("d", [projector])
-    edit.live.groups = (Group((key(bank),), slice(1, TOKENS), TOKENS - 1),)
+    bank.register("d", [projector])
+    bank.hold("d")
+    bank.begin(np.array([-1] + [bank.slots("d")[0]] * (TOKENS - 1)))
     expected = plain.clone()
     expected[1:] += read[hook][1:] @ projector.A.T @ projector.B
     assert len(installed.sites) == 8
     assert not installed.absent
     assert torch.allclose(stream(first, given), expected, atol=1e-4)
     assert (expected - plain).abs().max() > 0.1
-
-
-def key(bank: FactorBank) -> str:
-    [found] = set(bank.keys("d"))
-    assert found is not None
-    return found
 
 
 def stream(block: nn.Module, x: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """What a caller may write, and what is accepted inside the engine."""
 
+import copy
+import json
 from typing import Any
 
 import pytest
 
 from lethe_vllm.errors import SelectionError, UnsupportedError
-from lethe_vllm.options import Options
+from lethe_vllm.options import Options, Travelling
 from lethe_vllm.selection import PROFILE_KEY, Part, Selection, Variant, stamped_digest
 
 SHA = "0123456789abcdef" * 4
@@ -77,14 +79,22 @@ def test_only_a_site_with_its_layer_is_declared_by_name() -> None:
 @pytest.mark.parametrize(
     "value",
     [{"sites": "blocks"}, {"sites": "block:"}, {"sites": "block:x"}, {"sites": "block:1-x"},
-     {"sites": ""}, {"site": "block"}, "block", None, {"sites": "block:-3"}],
+     {"sites": ""}, {"site": "block"}, "block", None, {"sites": "block:-3"}, {"sites": 5},
+     {"bank_mb": 0}, {"bank_mb": True}, {"bank_mb": "8"}, {"when_full": "hope"}],
 )  # fmt: skip
 def test_options_with_a_mistake_are_refused(value: Any) -> None:
     with pytest.raises(UnsupportedError, match="expected"):
         Options.parse(value)
 
 
-def test_the_folder_of_profiles_is_not_part_of_the_compile_key() -> None:
-    with_folder = Options.parse({"profiles": "/somewhere"})
-    assert with_folder.compile_key == Options.parse({}).compile_key
-    assert Options.parse(with_folder.compile_key).sites == with_folder.sites
+def test_only_the_sites_are_part_of_the_compile_key() -> None:
+    others = Options.parse({"profiles": "/somewhere", "bank_mb": 1, "when_full": "refuse"})
+    assert others.compile_key == Options.parse({}).compile_key
+    assert Options("mlp").compile_key != Options("block").compile_key
+
+
+def test_all_options_travel_with_the_compile_key() -> None:
+    options = Options.parse({"sites": "mlp", "profiles": "/somewhere", "bank_mb": 7})
+    arrived = copy.deepcopy(Travelling(options))
+    assert arrived.options == options
+    assert json.loads(json.dumps(arrived)) == options.compile_key

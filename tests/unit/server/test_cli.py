@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lethe_server import cli, serve
+from lethe_vllm.options import Options
 
 from .fakes import make
 
@@ -67,14 +68,25 @@ def test_options_of_vllm_pass_through_in_order(monkeypatch: pytest.MonkeyPatch) 
     called: list[Any] = []
     monkeypatch.setattr(serve, "serve", lambda *arguments: called.append(arguments))
     line = "serve embedded --port 8001 --profiles d -tp 2 --enforce-eager -cc.mode=0 --api-key=k"
+    line += " --lethe-bank-mb 9 --lethe-when-full refuse"
     result = CliRunner().invoke(cli.app, line.split())
     assert result.exit_code == 0, result.output
     rest = ["--port", "8001", "-tp", "2", "--enforce-eager", "-cc.mode=0", "--api-key=k"]
-    assert called == [("embedded", rest, Path("d"), "mlp,down_proj")]
+    lethe = {"profiles": Path("d"), "sites": "mlp,down_proj", "bank_mb": 9, "when_full": "refuse"}
+    assert called == [("embedded", rest, lethe)]
 
 
-def test_the_default_sites_are_the_engines() -> None:
-    assert cli.DEFAULT_SITES == serve.DEFAULT_SITES
+def test_the_defaults_are_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(serve, "serve", lambda *arguments: called.append(arguments))
+    assert CliRunner().invoke(cli.app, ["serve", "embedded"]).exit_code == 0
+    [(_, _, lethe)] = called
+    assert Options.parse(lethe) == Options()
+
+
+@pytest.mark.parametrize("wrong", ["--lethe-bank-mb=0", "--lethe-when-full=hope"])
+def test_wrong_options_of_lethes_are_usage_errors(wrong: str) -> None:
+    assert CliRunner().invoke(cli.app, ["serve", "embedded", wrong]).exit_code == 2
 
 
 def test_inspect_describes_a_profile(tmp_path: Path) -> None:

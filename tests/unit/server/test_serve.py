@@ -57,7 +57,7 @@ def test_lethes_options_join_the_users_additional_config() -> None:
 
 
 def test_two_sets_of_lethes_options_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="--profiles and --sites"):
+    with pytest.raises(UnsupportedError, match="--profiles, --sites"):
         serve.with_options(Namespace(additional_config={"lethe": {}}), {})
 
 

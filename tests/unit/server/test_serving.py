@@ -9,15 +9,19 @@ import pytest
 from lethe_projections.projector import Site
 from lethe_server.serving import sites_of
 from lethe_vllm.errors import UnavailableError
+from lethe_vllm.options import Options
 
 
-def client(sites: str, *replies: dict[str, Any]) -> Any:
+def client(*replies: dict[str, Any]) -> Any:
     async def collective_rpc(method: str) -> list[dict[str, Any]]:
         assert method == "lethe_status"
         return list(replies)
 
-    config = SimpleNamespace(additional_config={"lethe": {"sites": sites}})
-    return SimpleNamespace(collective_rpc=collective_rpc, vllm_config=config)
+    return SimpleNamespace(collective_rpc=collective_rpc)
+
+
+def declared(sites: str) -> frozenset[Site]:
+    return Options(sites).declared(2).sites
 
 
 FIRST = {"sites": ["layers.0.mlp"], "absent": {"layers.0.down_proj": "experts"}}
@@ -25,7 +29,7 @@ SECOND = {"sites": ["layers.1.mlp", "layers.1.down_proj"], "absent": {}}
 
 
 def test_sites_are_those_of_all_ranks_with_what_the_model_does_not_have() -> None:
-    sites, absent = asyncio.run(sites_of(client("mlp,down_proj", FIRST, SECOND), 2))
+    sites, absent = asyncio.run(sites_of(client(FIRST, SECOND), declared("mlp,down_proj")))
     assert sites == {Site(0, "mlp"), Site(1, "mlp"), Site(1, "down_proj")}
     assert absent == {Site(0, "down_proj"): "experts"}
 
@@ -33,4 +37,4 @@ def test_sites_are_those_of_all_ranks_with_what_the_model_does_not_have() -> Non
 @pytest.mark.parametrize("sites", ["mlp,down_proj", "mlp:1"])
 def test_a_declared_site_that_no_rank_reports_stops_the_start(sites: str) -> None:
     with pytest.raises(UnavailableError, match=r"found none for layers\.1\."):
-        asyncio.run(sites_of(client(sites, FIRST), 2))
+        asyncio.run(sites_of(client(FIRST), declared(sites)))

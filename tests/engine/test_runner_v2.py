@@ -1,0 +1,71 @@
+"""vLLM's model runner V2, with the edit's own kernel, under Triton's interpreter on a CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from lethe_projections import reference
+from lethe_projections.base_model import BaseModel
+
+from .oracle import TOLERANCE, check, expected, largest_moves
+from .variants import contrasting
+
+ROOT = Path(__file__).parent.parent.parent
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.path("model runner V2, with the Triton kernel")]
+
+
+@pytest.fixture(scope="module")
+def answers(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """Of the base and of every variant, in a process of its own."""
+    out = tmp_path_factory.mktemp("v2") / "answers.json"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parent / "interpreter"), os.environ.get("PYTHONPATH", "")]
+        ),
+        "TRITON_INTERPRET": "1",
+        "VLLM_USE_V2_MODEL_RUNNER": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }
+    command = [sys.executable, "-m", "tests.engine.runner_v2", checkpoint, str(out)]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    found = json.loads(out.read_text())
+    assert found["runner"] == "vllm.v1.worker.cpu.model_runner"
+    assert found["backend"] == "TritonBackend"
+    return {name: list(map(output, listed)) for name, listed in found["answers"].items()}
+
+
+def output(document: dict[str, Any]) -> Any:
+    """In the shape of vLLM's own."""
+    logprobs = [
+        {int(token): SimpleNamespace(logprob=value) for token, value in step.items()}
+        for step in document["logprobs"]
+    ]
+    completion = SimpleNamespace(token_ids=document["token_ids"], logprobs=logprobs)
+    return SimpleNamespace(prompt_token_ids=document["prompt_token_ids"], outputs=[completion])
+
+
+def test_every_variant_equals_the_edit_in_transformers(
+    answers: dict[str, list[Any]], base: BaseModel, transformers_model: Any
+) -> None:
+    for name, profile in contrasting(base).items():
+        outputs = answers[name]
+        plain = expected(transformers_model, outputs)
+        prompts = torch.tensor([len(one.prompt_token_ids) for one in outputs])
+        with reference.edited(transformers_model, profile, prompts) as edited:
+            check(outputs, expected(edited, outputs), plain)
+
+
+def test_the_base_equals_transformers(
+    answers: dict[str, list[Any]], transformers_model: Any
+) -> None:
+    outputs = answers["base"]
+    assert max(largest_moves(outputs, expected(transformers_model, outputs))) < TOLERANCE
