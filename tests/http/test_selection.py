@@ -61,6 +61,7 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], Reader, Reader]] = {
 }  # fmt: skip
 
 
+@pytest.mark.path("streaming")
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_header_and_model_select_the_same_variant_streaming_or_not(
     server: Server, path: str

@@ -123,6 +123,17 @@ REFUSED: dict[str, Callable[[VllmConfig], bool]] = {
     "--prefill-context-parallel-size": (
         lambda config: config.parallel_config.prefill_context_parallel_size > 1
     ),
+    "decode context parallelism: leave out --decode-context-parallel-size": (
+        lambda config: config.parallel_config.decode_context_parallel_size > 1
+    ),
+    "expert parallelism: leave out --enable-expert-parallel": (
+        lambda config: config.parallel_config.enable_expert_parallel
+    ),
+    "quantised models, under which no variant has been compared with a reference: serve the model "
+    "in bfloat16, float16 or float32": lambda config: config.model_config.quantization is not None,
+    "sleep mode: leave out --enable-sleep-mode": (
+        lambda config: config.model_config.enable_sleep_mode
+    ),
     "adaptive verification of drafts, where the device alone knows whose token is whose: leave it "
     "out of --speculative-config": (
         lambda config: getattr(config.speculative_config, "enable_adaptive_verification", False)
