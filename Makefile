@@ -4,25 +4,33 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 ARGS ?=
-VENV := .venv/bin
+# Test processes side by side; each has its share of the cores, and an engine wants two.
+JOBS ?= $(shell [ "$$(nproc)" -ge 4 ] && echo 2 || echo 0)
+# Another version of vLLM, with an environment of its own: make test VLLM=0.31.0
+VLLM ?=
+export VLLM
+VENV := .venv$(if $(VLLM),-vllm-$(VLLM))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check bench methods-table compatibility lock clean
+.PHONY: help setup demo test test-unit test-versions check bench methods-table compatibility lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## make .venv from the lock and install the project in it (PYTHON=...)
+setup: ## make .venv from the lock and install the project in it (PYTHON=..., VLLM=...)
 	@$(PYTHON) requirements/setup_venv.py
 
 demo: setup ## fit two profiles, serve them beside the base, show the answers (PORT=8000)
 	@$(VENV)/lethe demo --port $(PORT)
 
-test: setup ## every test (ARGS=... goes to pytest)
-	@$(VENV)/python -m pytest $(ARGS)
+test: setup ## every test (ARGS=... goes to pytest, JOBS=2 processes side by side)
+	@$(VENV)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: setup ## the tests that need no engine and no server (ARGS=...)
 	@$(VENV)/python -m pytest tests/unit $(ARGS)
+
+test-versions: setup ## the versions of vLLM that have a lock, one by one (ARGS="0.30.0 0.31.0")
+	@$(VENV)/python -m tests.versions $(ARGS)
 
 check: setup ## ruff, mypy and the layering test
 	$(VENV)/ruff check .
@@ -39,9 +47,10 @@ methods-table: setup ## fit every method, measure, write docs/methods.md (ARGS="
 compatibility: setup ## write docs/compatibility.md from the tests
 	@$(VENV)/python -m tests.compatibility
 
-lock: setup ## write requirements/*.lock anew (ARGS=--upgrade lets versions move)
-	@$(VENV)/python requirements/lock.py $(ARGS)
+lock: ## write requirements/*.lock anew (ARGS=--upgrade lets versions move; VLLM=...)
+	@VLLM= $(PYTHON) requirements/setup_venv.py
+	@.venv/bin/python requirements/lock.py $(ARGS)
 
 clean: ## remove .venv and every cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm-* .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

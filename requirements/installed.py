@@ -1,4 +1,4 @@
-"""What the lock asks for, what `.venv` holds, and how the two differ.
+"""What the lock asks for, what the environment holds, and how the two differ.
 
 Reads only; knows nothing about how things get installed. Standard library only, since it runs
 before anything is installed.
@@ -7,6 +7,7 @@ before anything is installed.
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,14 +15,19 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+
+VLLM = os.environ.get("VLLM", "")
+"""A version of vLLM that has an environment and locks of its own; "" for `.venv` and `cpu.lock`."""
+
+VENV = ROOT / (f".venv-vllm-{VLLM}" if VLLM else ".venv")
 PYTHON = VENV / "bin" / "python"
 PIP = VENV / "bin" / "pip"
 SITE = VENV / "lib" / "python3.11" / "site-packages"
 
-LOCK = ROOT / "requirements" / "cpu.lock"
+LOCKS = Path(__file__).resolve().parent / (f"vllm-{VLLM}" if VLLM else "")
+LOCK = LOCKS / "cpu.lock"
 # torch has a file of its own because it cannot carry a hash: an index may offer its own build.
-TORCH_LOCK = ROOT / "requirements" / "torch-cpu.lock"
+TORCH_LOCK = LOCKS / "torch-cpu.lock"
 
 PROJECT = "vllm-lethe"
 
@@ -34,15 +40,15 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def read_pins() -> dict[str, str]:
-    """Returns version by normalised name, over both lock files."""
-    text = TORCH_LOCK.read_text() + LOCK.read_text()
+def read_pins(locks: Path = LOCKS) -> dict[str, str]:
+    """Returns version by normalised name, over both lock files of a folder."""
+    text = "".join((locks / lock.name).read_text() for lock in (TORCH_LOCK, LOCK))
     pairs = re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
     return {normalise(name): version for name, version in pairs}
 
 
 def installed() -> dict[str, Distribution]:
-    """Returns the distributions in `.venv` by normalised name."""
+    """Returns the distributions in the environment by normalised name."""
     return {normalise(one.name): one for one in distributions(path=[str(SITE)]) if one.name}
 
 
@@ -57,7 +63,7 @@ def is_whole(one: Distribution) -> bool:
 
 
 def faults(pins: dict[str, str]) -> Iterator[str]:
-    """Yields what in `.venv` is not as the lock says; distributions beyond it do no harm."""
+    """Yields where the environment is not as locked; distributions beyond that do no harm."""
     if not interpreter():
         yield "no working interpreter"
     found = installed()

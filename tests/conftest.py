@@ -6,12 +6,27 @@ server in `tests/http/conftest.py`. Only what both need belongs here.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
 KINDS = frozenset({"browser", "engine", "http", "unit"})
+
+
+def pytest_configure() -> None:
+    """Gives each of several test processes cores of its own.
+
+    What it starts inherits them. Engines bind their threads to cores, and two of them on the same
+    cores would wait for each other.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        place, of = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        cores = sorted(os.sched_getaffinity(0))
+        share = cores[place * len(cores) // of : (place + 1) * len(cores) // of]
+        os.sched_setaffinity(0, share or cores)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

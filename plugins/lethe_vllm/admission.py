@@ -59,6 +59,10 @@ class Admission:
         self._held: OrderedDict[str, Amounts] = OrderedDict()
         self._retiring: dict[str, Registered] = {}
 
+    def __contains__(self, digest: str) -> bool:
+        """Whether every rank has it, for new requests or for running ones alone."""
+        return digest in self._registered or digest in self._retiring
+
     def registered(self, digest: str, found: Registered) -> None:
         """Every rank has confirmed that it has `digest`, none that it holds it.
 
@@ -88,6 +92,11 @@ class Admission:
             self._held.pop(digest, None)
         return done
 
+    def forget(self, digest: str) -> None:
+        """No rank has `digest` any more."""
+        for known in (self._registered, self._retiring, self._held):
+            known.pop(digest, None)
+
     def positional(self, digest: str) -> bool:
         """Whether its scopes tell tokens apart; assumed of one that is not registered."""
         found = self._registered.get(digest)
@@ -110,10 +119,12 @@ class Admission:
                 "while the request was on its way); send the request again"
             )
 
-    def abandon(self, request_ids: Collection[str]) -> None:
-        """Requests that nobody waits for any more."""
-        for one in [one for one in self.waiting if one.request_id in request_ids]:
+    def abandon(self, request_ids: Collection[str]) -> list[Waiting]:
+        """Takes out those that wait among requests which are aborted, and returns them."""
+        found = [one for one in self.waiting if one.request_id in request_ids]
+        for one in found:
             self.waiting.remove(one)
+        return found
 
     def use(self, digest: str) -> bool:
         """Marks a registered profile as the latest used; returns whether the ranks hold it."""

@@ -77,6 +77,8 @@ class FactorBank:
         """Forgets a profile. The caller knows that no running request uses it. Idempotent."""
         self.drop(digest)
         self._registered.pop(digest, None)
+        for key in [key for key in self._edited if key[0] == digest]:
+            del self._edited[key]
 
     def positional(self, digest: str) -> bool:
         """Whether a registered profile tells kinds of tokens apart."""
@@ -84,7 +86,7 @@ class FactorBank:
 
     def edits(self, digest: str) -> dict[int, Edits]:
         """By slot, what a held profile does."""
-        return {slot: self._edits[slot] for slot in sorted({*self._held[digest]} - {NO_SLOT})}
+        return {slot: self._edits[slot] for slot in _taken(self._held[digest])}
 
     def slots(self, digest: str) -> Slots:
         """What tokens of a variant are routed to.
@@ -119,7 +121,7 @@ class FactorBank:
     def drop(self, digest: str) -> None:
         """Takes a profile's factors off the device; it stays registered. Idempotent."""
         self._count()
-        for slot in sorted({*self._held.pop(digest, ())} - {NO_SLOT}):
+        for slot in _taken(self._held.pop(digest, ())):
             self.backend.drop(slot)
             self._edits.pop(slot, None)
             self._free.give_back([slot])
@@ -133,13 +135,13 @@ class FactorBank:
 
     @property
     def edited(self) -> Counter[tuple[str, Site]]:
-        """Tokens handed to the op so far, by digest and site."""
+        """Tokens handed to the op so far, by digest and site, of what is registered."""
         self._count()
         return self._edited
 
     def _count(self) -> None:
         for digest, slots in self._held.items():
-            for slot in {*slots} - {NO_SLOT}:
+            for slot in _taken(slots):
                 for site in self._edits.get(slot, ()):
                     self._edited[digest, site] += int(self._tokens[slot])
         self._tokens[:] = 0
@@ -149,6 +151,11 @@ def active_by_kind(projectors: Iterable[Projector]) -> tuple[tuple[Projector, ..
     """For each `scope.kind` of token, the projectors that edit it."""
     listed = tuple(projectors)
     return tuple(tuple(p for p in listed if SCOPES[p.scope][kind]) for kind in range(KINDS))
+
+
+def _taken(slots: Slots) -> list[int]:
+    """The slots among them, each once."""
+    return sorted({*slots} - {NO_SLOT})
 
 
 def _distinct(projectors: Iterable[Projector]) -> list[tuple[Projector, ...]]:

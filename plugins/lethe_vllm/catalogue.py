@@ -4,6 +4,7 @@ The folder is the truth: every look-up compares the file's identity with what wa
 several processes that share it agree, and a file dropped into it is served. Writes are atomic.
 """
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -62,6 +63,7 @@ class Catalogue:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.base = base
         self._read: dict[str, tuple[tuple[int, ...], Entry]] = {}
+        self._replaced: list[str] = []
         self._lock = threading.Lock()
         for file in self._files():
             self.entry(_name(file))
@@ -82,7 +84,20 @@ class Catalogue:
             with file.open("rb") as handle:
                 return self._entry(name, os.fstat(handle.fileno()), file)
         except FileNotFoundError:
+            self._forget(name)
             raise self._unknown(name) from None
+
+    def take_replaced(self) -> list[str]:
+        """Digests that a name had, until somebody else changed or removed its file; told once."""
+        with self._lock:
+            taken, self._replaced = self._replaced, []
+        return taken
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            known = self._read.pop(name, None)
+            if known is not None:
+                self._replaced.append(known[1].digest)
 
     def find(self, selection: Selection) -> tuple[Entry, ...]:
         """The profiles that a selection means now, sorted by name; () for the base.
@@ -103,14 +118,21 @@ class Catalogue:
         return entry
 
     def holds(self, digest: str) -> bool:
-        """Whether some name has this digest."""
-        for name in self.names():
-            try:
-                if self.entry(name).digest == digest:
-                    return True
-            except LetheError:
-                continue  # deleted since the folder was listed, or no profile, and so not this one
-        return False
+        """Whether some name has this digest. Of thousands, those are opened that changed."""
+        with os.scandir(self.folder) as files:
+            return any(self._has(file, digest) for file in files)
+
+    def _has(self, file: os.DirEntry[str], digest: str) -> bool:
+        name = file.name.removesuffix(SUFFIX)
+        if name == file.name or not is_name(name):
+            return False
+        try:
+            known = self._read.get(name)
+            if known is None or known[0] != _identity(file.stat()):
+                return self.entry(name).digest == digest
+            return known[1].digest == digest
+        except (FileNotFoundError, LetheError):
+            return False  # deleted since the folder was listed, or no profile, and so not this one
 
     def profile(self, variant: Variant) -> Profile:
         """The contents of a single profile.
@@ -150,15 +172,27 @@ class Catalogue:
         base_model.check(profile.base, self.base)
         return profile
 
-    def put(self, name: str, data: bytes) -> Entry:
+    def put(self, name: str, data: bytes, checked: Profile | None = None) -> Entry:
         """Stores a profile under a name, replacing what is there in one step.
+
+        Args:
+            name: what requests will call it.
+            data: the artifact.
+            checked: what `check` made of it, if it has.
 
         Raises:
             LetheError: it is not a valid profile for the base model; nothing is changed.
         """
-        check_name(name)
-        self.check(data)
-        durable.write(self.folder / f"{name}{SUFFIX}", data)
+        file = self.folder / f"{check_name(name)}{SUFFIX}"
+        profile = checked or self.check(data)
+        written = durable.write(file, data)
+        with contextlib.suppress(FileNotFoundError):  # deleted already: `entry` says so
+            stat = file.stat()
+            # All but the time of the renaming.
+            if _identity(stat)[:-1] == _identity(written)[:-1]:
+                entry = Entry(name, artifact.digest(data), profile, stat.st_mtime)
+                with self._lock:
+                    self._read[name] = (_identity(stat), entry)
         return self.entry(name)
 
     def delete(self, name: str) -> Variant:
@@ -173,6 +207,8 @@ class Catalogue:
             file.unlink()
         except FileNotFoundError:
             raise self._unknown(name) from None
+        with self._lock:
+            self._read.pop(name, None)
         durable.sync(self.folder)
         return Variant(name, digest)
 
@@ -186,12 +222,14 @@ class Catalogue:
         return (file for file in self.folder.glob(f"*{SUFFIX}") if not file.name.startswith("."))
 
     def _entry(self, name: str, stat: os.stat_result, file: Path) -> Entry:
-        identity = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        identity = _identity(stat)
         with self._lock:
             known = self._read.get(name)
             if known is None or known[0] != identity:
-                known = (identity, self._validated(name, file, stat.st_mtime))
+                before, known = known, (identity, self._validated(name, file, stat.st_mtime))
                 self._read[name] = known
+                if before is not None and before[1].digest != known[1].digest:
+                    self._replaced.append(before[1].digest)
             return known[1]
 
     def _validated(self, name: str, file: Path, modified: float) -> Entry:
@@ -200,6 +238,10 @@ class Catalogue:
             return Entry(name, artifact.digest(data), self.check(data), modified)
         except LetheError as error:
             raise type(error)(f"profile {name} ({file.name}): {error}") from error
+
+
+def _identity(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _name(file: Path) -> str:

@@ -50,6 +50,14 @@ def run(y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None
         live.bank.backend.edit(y, x, residual, site)
 
 
+def at(y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None:
+    """The op where a graph is traced; the same without PyTorch's dispatcher, 5 us, where not."""
+    if torch.compiler.is_compiling():
+        torch.ops.lethe.edit(y, x, residual, site)
+    else:
+        run(y, x, residual, site)
+
+
 def _fake(y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None:
     """Nothing: the op returns nothing, and a trace has no values."""
 

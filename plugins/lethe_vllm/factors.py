@@ -1,15 +1,13 @@
-"""Low-rank factors as the op multiplies with them: several edits of one site, joined or stacked.
+"""Low-rank factors as the op multiplies with them: stacks of edits at one site.
 
-Joined: the rows of several edits that one token gets. Stacked: edits of different variants, one
-beside the other, ranks padded with zeros to the largest. Knows nothing of profiles and requests.
+Knows nothing of profiles and requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from lethe_projections.projector import Gate, Projector
 from lethe_vllm.placement import Placement
@@ -50,11 +48,25 @@ class Factors:
     gates: Gates | None
 
     @property
-    def bytes(self) -> int:
-        """Memory of all tensors."""
-        gates = () if self.gates is None else (self.gates.w, self.gates.b, self.gates.hard)
-        tensors = (self.A, self.B, *(() if self.a is None else (self.a,)), *gates)
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    def parts(self) -> tuple[Tensor | None, ...]:
+        """Every tensor that there may be, always in the same order."""
+        gates = self.gates
+        of_gates = (None, None, None) if gates is None else (gates.w, gates.b, gates.hard)
+        return self.A, self.B, self.a, *of_gates
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Factors":
+        """Every tensor changed alike."""
+        gates = self.gates
+        if gates is not None:
+            gates = Gates(change(gates.w), change(gates.b), change(gates.hard))
+        a = None if self.a is None else change(self.a)
+        return Factors(change(self.A), change(self.B), a, gates)
+
+    def in_blocks(self, size: int) -> "Factors":
+        """A view [G / size, size * k, ...]: the rows of `size` edits at a time are one edit's."""
+        if size == 1:
+            return self
+        return self.map(lambda part: part.view(-1, size * part.shape[1], *part.shape[2:]))
 
 
 def factors(edit: Projector, place: Placement) -> Factors:
@@ -80,7 +92,7 @@ def joined(edits: Sequence[Factors]) -> Factors:
         return edits[0]
     gates = None
     if any(edit.gates is not None for edit in edits):
-        gates = _cat_gates([edit.gates or _open(edit) for edit in edits], dim=1)
+        gates = _cat([opened(edit) for edit in edits])
     biases = [edit.A.new_zeros(edit.A.shape[:2]) if edit.a is None else edit.a for edit in edits]
     return Factors(
         torch.cat([edit.A for edit in edits], dim=1),
@@ -90,56 +102,18 @@ def joined(edits: Sequence[Factors]) -> Factors:
     )
 
 
-def _open(edit: Factors) -> Gates:
-    """Gates that are always open, for edits without any."""
+def opened(edit: Factors) -> Gates:
+    """An edit's gates; for one without any, gates that are always open."""
+    if edit.gates is not None:
+        return edit.gates
     w = torch.zeros_like(edit.A, dtype=torch.float32)
     b = w.new_ones(w.shape[:2])
     return Gates(w, b, torch.ones_like(b, dtype=torch.bool))
 
 
-def _cat_gates(gates: Sequence[Gates], dim: int) -> Gates:
+def _cat(gates: Sequence[Gates]) -> Gates:
     return Gates(
-        torch.cat([gate.w for gate in gates], dim),
-        torch.cat([gate.b for gate in gates], dim),
-        torch.cat([gate.hard for gate in gates], dim),
-    )
-
-
-def stacked(edits: Sequence[Factors | None]) -> Factors | None:
-    """Edits of different variants as one stack; None if there is none.
-
-    A variant without an edit gets zero factors.
-    """
-    present = [edit for edit in edits if edit is not None]
-    if len(present) == len(edits) == 1:
-        return present[0]
-    if not present:
-        return None
-    rank = max(edit.A.shape[1] for edit in present)
-    none = Factors(present[0].A[:, :0], present[0].B[:, :0], None, None)
-    padded = [_padded(edit or none, rank) for edit in edits]
-    biased = any(edit.a is not None for edit in present)
-    gated = any(edit.gates is not None for edit in present)
-    return Factors(
-        torch.cat([edit.A for edit in padded]),
-        torch.cat([edit.B for edit in padded]),
-        torch.cat([edit.A[..., 0] * 0 if edit.a is None else edit.a for edit in padded])
-        if biased
-        else None,
-        _cat_gates([edit.gates or _open(edit) for edit in padded], dim=0) if gated else None,
-    )
-
-
-def _padded(edit: Factors, rank: int) -> Factors:
-    """The same edit with rows of zeros up to `rank`."""
-    missing = rank - edit.A.shape[1]
-    gates = edit.gates
-    if gates is not None:
-        rows = (0, 0, 0, missing)
-        gates = Gates(pad(gates.w, rows), pad(gates.b, rows[2:]), pad(gates.hard, rows[2:]))
-    return Factors(
-        pad(edit.A, (0, 0, 0, missing)),
-        pad(edit.B, (0, 0, 0, missing)),
-        None if edit.a is None else pad(edit.a, (0, missing)),
-        gates,
+        torch.cat([gate.w for gate in gates], dim=1),
+        torch.cat([gate.b for gate in gates], dim=1),
+        torch.cat([gate.hard for gate in gates], dim=1),
     )

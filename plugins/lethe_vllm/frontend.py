@@ -5,8 +5,9 @@ way into the engine; it is synchronous in `LLM` and asynchronous in the server.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from lethe_projections import artifact
@@ -22,6 +23,8 @@ logger = logging.getLogger("vllm.lethe")
 """Below vLLM's own logger, which alone has a handler in its processes."""
 
 Rpc = Callable[..., Any]
+Everyone = Callable[..., Awaitable[Sequence[Sequence[Any]]]]
+"""Given a method of the worker and its arguments, what every rank replies, by engine."""
 
 
 class FrontEnd:
@@ -31,6 +34,8 @@ class FrontEnd:
         catalogue: profiles by name.
         compositions: those made of several of them.
         resident: digests that every rank has confirmed.
+        reached: whether a step was seen to reach every site; what serves asks when it starts, and
+            the first load does where nothing did.
         when_full: as `Options` says.
     """
 
@@ -39,8 +44,10 @@ class FrontEnd:
         self.when_full = when_full
         self.compositions = Compositions()
         self.resident: set[str] = set()
+        self.reached = False
         self._displaced: list[str] = []
         self._composing, self._loading = Once(), Once()
+        self._turns = itertools.count()
 
     def variant_of(self, extra_args: dict[str, Any] | None) -> Variant:
         """The variant a request must be served by.
@@ -67,6 +74,7 @@ class FrontEnd:
             CompositionError: the profiles cannot be composed.
         """
         parts = self.catalogue.find(selection)
+        self._displaced += self.catalogue.take_replaced()
         if len(parts) < 2:
             return parts[0].variant if parts else BASE_VARIANT
         found = self.compositions.use(parts)
@@ -82,13 +90,16 @@ class FrontEnd:
 
         Args:
             selection: what was asked for.
-            displace: told the digest of each composition that made room, to unload it when
-                nothing uses it; a load by another request would not wait for that.
+            displace: told the digest of each composition that made room, and of each file that
+                was replaced by hand, to unload it when nothing uses it; a load by another request
+                would not wait for that.
 
         Raises:
             LetheError: as `resolve`.
         """
         parts = await asyncio.to_thread(self.catalogue.find, selection)
+        for replaced in self.catalogue.take_replaced():
+            displace(replaced)
         if len(parts) < 2:
             return parts[0].variant if parts else BASE_VARIANT
         # Asked again once it is made: it may have been displaced before this request went on.
@@ -103,7 +114,7 @@ class FrontEnd:
             displace(displaced)
 
     def take_displaced(self) -> list[str]:
-        """Digests of compositions that made room for others since the last call."""
+        """Digests of what made room for something else since the last call."""
         taken, self._displaced = self._displaced, []
         return taken
 
@@ -154,6 +165,9 @@ class FrontEnd:
             UnavailableError: a rank refused it.
         """
         try:
+            if not self.reached:
+                rpc("lethe_status")
+                self.reached = True
             replies = rpc("lethe_load", args=(variant.digest, data))
         except Exception as error:
             raise _refused(variant, error) from error
@@ -176,10 +190,38 @@ class FrontEnd:
         if self.when_full == REFUSE and not variant.is_base:
             _check_room(variant, rpc("lethe_reserve", args=(variant.digest,)))
 
-    async def reserve_async(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
-        """As `reserve`."""
-        if self.when_full == REFUSE and not variant.is_base:
-            _check_room(variant, await rpc("lethe_reserve", args=(variant.digest,)))
+    async def engine_for(
+        self, variant: Variant, ask: Everyone, asked: int | None = None
+    ) -> int | None:
+        """As `reserve`, among several engines of which one is to serve the request.
+
+        Args:
+            variant: loaded.
+            ask: reaches all of them.
+            asked: the engine that the request names itself, if it does.
+
+        Returns:
+            The engine that must serve it; None if any may.
+
+        Raises:
+            UnavailableError: none has room, or not the one that was asked for.
+        """
+        if self.when_full != REFUSE or variant.is_base:
+            return asked
+        try:
+            engines = await ask("lethe_reserve", variant.digest)
+        except Exception as error:
+            self.resident.discard(variant.digest)
+            raise _refused(variant, error) from error
+        room = [all(replies) for replies in engines]
+        if asked is not None and 0 <= asked < len(room):
+            room = [has and engine == asked for engine, has in enumerate(room)]
+        _check_room(variant, [any(room)])
+        if all(room):
+            return asked
+        able = [engine for engine, has in enumerate(room) if has]
+        # In turn, or the first would get all that do not fit elsewhere.
+        return able[next(self._turns) % len(able)]
 
     async def _load_once(self, variant: Variant, rpc: Callable[..., Awaitable[Any]]) -> None:
         data = await asyncio.to_thread(self.data, variant)
@@ -190,6 +232,9 @@ class FrontEnd:
     ) -> None:
         """As `load_data`."""
         try:
+            if not self.reached:
+                await rpc("lethe_status")
+                self.reached = True
             replies = await rpc("lethe_load", args=(variant.digest, data))
         except Exception as error:
             raise _refused(variant, error) from error

@@ -11,7 +11,7 @@ from lethe_vllm.backend import Backend
 from lethe_vllm.bank import SLOTS, FactorBank
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
-from lethe_vllm.install import install, widths
+from lethe_vllm.install import check_cut, install, lost, widths
 from lethe_vllm.options import Declared
 from lethe_vllm.placement import Placement
 from lethe_vllm.routing import Router
@@ -58,7 +58,7 @@ def begin(model: Any, declared: Declared, placement: Placement, room: Room) -> N
 
     Raises:
         UnsupportedError: a model with sites is alive in this process already, whose op would read
-            the new one's state; or as `install`.
+            the new one's state; or as `install` and `check_cut`.
     """
     if _here and _here[0].model() is not None:
         raise UnsupportedError(
@@ -66,6 +66,8 @@ def begin(model: Any, declared: Declared, placement: Placement, room: Room) -> N
             "leave VLLM_ENABLE_V1_MULTIPROCESSING at 1"
         )
     installed = install(model, declared)
+    if placement.shard.size > 1:
+        check_cut(model, installed.sites, placement.shard.size)
     _here[:] = [Installation(weakref.ref(model), declared.sites, installed.sites, installed.absent)]
     live.bank = FactorBank(placement, _backend(placement, room, model, installed.sites))
     live.router = Router()
@@ -94,3 +96,18 @@ def current() -> Installation:
             "not see (tensorizer, modelexpress); use --load-format auto"
         )
     return _here[0]
+
+
+def missing() -> Mapping[Site, str]:
+    """This rank's sites that edit nothing any more, and why. Cheap: nothing runs.
+
+    Raises:
+        UnavailableError: nothing is installed.
+    """
+    here = current()
+    model = here.model()
+    if model is None:
+        return dict.fromkeys(here.installed, "the model that was wrapped is gone")
+    if live.bank is None:
+        return dict.fromkeys(here.installed, "there is no bank of factors")
+    return lost(model, here.installed)

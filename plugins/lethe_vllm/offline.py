@@ -30,11 +30,11 @@ def put_profile(llm: Any, name: str, source: str | Path | bytes) -> Entry:
     front_end = compat.front_end(engine)
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     catalogue = front_end.catalogue
-    catalogue.check(data)
+    profile = catalogue.check(data)
     variant = Variant(check_name(name), artifact.digest(data))
     previous = catalogue.entry(name).digest if name in catalogue.names() else None
     front_end.load_data(variant, data, engine.collective_rpc)
-    entry = catalogue.put(name, data)
+    entry = catalogue.put(name, data, profile)
     if previous is not None:
         _unload_unnamed(engine, previous)
     return entry

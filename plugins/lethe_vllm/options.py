@@ -108,10 +108,12 @@ class Options:
         for part in str(self.sites).split(","):
             hook, colon, layers = part.strip().partition(":")
             first, _, last = layers.partition("-")
-            if hook not in HOOKS or (colon and not (first.isdigit() and (last or "0").isdigit())):
+            numbers = not colon or (first.isdigit() and (last or first).isdigit())
+            if hook not in HOOKS or not numbers or int(last or first or 0) < int(first or 0):
                 raise UnsupportedError(
-                    f"sites: expected HOOK[:LAYER[-LAYER]],... with HOOK among {', '.join(HOOKS)}, "
-                    f"found {part!r}; for example {DEFAULT_SITES!r}"
+                    "sites: expected HOOK[:LAYER[-LAYER]],... with HOOK among "
+                    f"{', '.join(HOOKS)} and layers from lower to higher, found {part!r}; for "
+                    f"example {DEFAULT_SITES!r}"
                 )
             end = int(last or first) + 1 if layers else num_layers
             chosen = {Site(layer, hook) for layer in range(int(first or 0), end)}

@@ -20,7 +20,7 @@ class Capacity:
     """How much a pool holds.
 
     Attributes:
-        slots: S, profiles' keys (`bank.FactorBank.keys`).
+        slots: S, as the bank has (`bank.SLOTS`).
         rows: R, rows of all of them together.
         rank: K, most rows of a slot at a site; a multiple of 16, so that scratch rows align.
         gates: G, gates of all of them together; 1 or more.

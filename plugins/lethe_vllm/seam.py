@@ -24,18 +24,28 @@ def seam(owner: Any, name: str, parameters: str, wrap: Callable[[Method], Method
     Raises:
         UnsupportedError: there is no such method, or it takes other parameters.
     """
-    original = vars(owner).get(name)
+    original = known(owner, name, parameters)
     if hasattr(original, _MARK):
         return
-    found = list(inspect.signature(original).parameters) if callable(original) else None
+    wrapped = functools.wraps(original)(wrap(original))
+    setattr(wrapped, _MARK, True)
+    setattr(owner, name, wrapped)
+
+
+def known(owner: Any, name: str, parameters: str) -> Method:
+    """A method of vLLM's, if it is as Lethe knows it; arguments as of `seam`.
+
+    Raises:
+        UnsupportedError: there is no such method, or it takes other parameters.
+    """
+    method: Method | None = vars(owner).get(name)
+    found = list(inspect.signature(method).parameters) if callable(method) else None
     expected = parameters.split()
-    if found is None or found[: len(expected)] != expected:
+    if method is None or found is None or found[: len(expected)] != expected:
         where = getattr(owner, "__qualname__", owner.__name__)
         raise UnsupportedError(
             f"this vLLM: expected {where}.{name}({', '.join(expected)}, ...), found "
             f"{'none' if found is None else ', '.join(found)}; Lethe does not know this version: "
             "install one from docs/compatibility.md"
         )
-    wrapped = functools.wraps(original)(wrap(original))
-    setattr(wrapped, _MARK, True)
-    setattr(owner, name, wrapped)
+    return method

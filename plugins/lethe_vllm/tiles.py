@@ -4,7 +4,8 @@ A tile is up to so many tokens of one slot. Tiles lie one behind the other in `o
 of the tokens that are edited, sorted by slot; the base's are not in it.
 
 Cost: a stable sort of the tokens' slots, which come in runs (one a request), and one copy to the
-device; whatever the number of layers, sites or profiles. Nothing when a step is like the last.
+device; whatever the number of layers, sites or profiles. Nothing but the number of tiles when a
+step is like the last that was edited.
 """
 
 from dataclasses import dataclass
@@ -98,11 +99,13 @@ class Table:
             *(self._packed[start:end] for start, end in zip(self._starts, ends, strict=True))
         )
         self._last = np.zeros(0, dtype=np.int64)
+        self._tiles = 0
+        self._used = 0
 
     @property
     def reach(self) -> int:
         """Tokens of the step last written, 0 if all are the base's: no position is beyond."""
-        return len(self._last)
+        return len(self._last) if self._used else 0
 
     def write(self, per_token: NDArray[np.int64]) -> None:
         """Lays out the next step, on the current stream.
@@ -121,16 +124,27 @@ class Table:
                 "engine's max_num_batched_tokens and the pools' slots"
             )
         if largest < 0:
-            per_token = per_token[:0]
-        if np.array_equal(per_token, self._last):
-            return
-        host = torch.from_numpy(self._pack(cut(per_token, self.plan)))
+            self._use(0)
+        elif np.array_equal(per_token, self._last):
+            self._use(self._tiles)
+        else:
+            self._copy(cut(per_token, self.plan))
+            self._last = per_token.copy()
+
+    def _use(self, tiles: int) -> None:
+        """Of the table as it is, so many tiles."""
+        if tiles != self._used:
+            self.tensors.used.fill_(tiles)
+            self._used = tiles
+
+    def _copy(self, tiles: Tiles) -> None:
+        host = torch.from_numpy(self._pack(tiles))
         if self._packed.is_cuda:
             # Fresh pinned memory each time: torch keeps it until the copy has run, and hands the
             # same few blocks out again. A buffer of our own could be overwritten too early.
             host = host.pin_memory()
         self._packed.copy_(host, non_blocking=True)
-        self._last = per_token.copy()
+        self._tiles = self._used = len(tiles.slots)
 
     def _pack(self, tiles: Tiles) -> NDArray[np.int32]:
         """All parts in one array; tiles beyond those used have count 0."""

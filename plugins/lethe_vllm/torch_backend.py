@@ -1,30 +1,24 @@
-"""The edit by PyTorch's products: on a CPU, one batched product for many variants' tokens.
+"""The edit by PyTorch's products: on a CPU, one batched product for many variants' tokens."""
 
-z = A x + a;  y += g(x) B^T z
-"""
-
-from collections import OrderedDict
+from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lethe_projections.projector import Projector
 from lethe_vllm.backend import Amounts, Edits
-from lethe_vllm.factors import Factors, Gates, factors, joined, stacked
+from lethe_vllm.factors import Factors, factors, joined
 from lethe_vllm.layout import Group, layout
 from lethe_vllm.placement import Placement
+from lethe_vllm.products import apply_, arranged
 from lethe_vllm.sites import site_index
-
-STACKS_PER_SITE = 4
-"""Stacked factors kept per site: a batch's set of variants changes only when requests come or
-go, so the last few sets serve nearly every step."""
+from lethe_vllm.stack import Stack
 
 
 class TorchBackend:
-    """Factors by slot and site, and stacks of them by site and set of slots.
+    """Factors by slot and site, and stacks of them by site.
 
     Attributes:
         placement: where the factors are.
@@ -37,7 +31,8 @@ class TorchBackend:
         self.capacity = capacity
         self.groups: tuple[Group, ...] = ()
         self._held: dict[int, dict[int, Factors]] = {}
-        self._stacks: dict[int, OrderedDict[tuple[int, ...], Factors | None]] = {}
+        self._ranks: dict[int, int] = {}
+        self._stacks: defaultdict[tuple[int, int], Stack] = defaultdict(Stack)
         self._last: tuple[bytes, tuple[Group, ...]] = (b"", ())
 
     def limits(self) -> Amounts:
@@ -53,13 +48,14 @@ class TorchBackend:
             site_index(site): joined([factors(edit, self.placement) for edit in found])
             for site, found in edits.items()
         }
+        self._ranks[slot] = max(sum(edit.rank for edit in found) for found in edits.values())
 
     def drop(self, slot: int) -> None:
         self._held.pop(slot, None)
+        self._ranks.pop(slot, None)
         self._last = (b"", ())
-        for stacks in self._stacks.values():
-            for slots in [slots for slots in stacks if slot in slots]:
-                del stacks[slots]
+        for stack in self._stacks.values():
+            stack.forget(slot)
 
     def begin(self, per_token: NDArray[np.int64] | None) -> None:
         self.groups = () if per_token is None else self._laid_out(per_token)
@@ -67,7 +63,7 @@ class TorchBackend:
     def edit(self, y: Tensor, x: Tensor | None, residual: Tensor | None, site: int) -> None:
         for group in self.groups:
             if site not in group.stacks:
-                group.stacks[site] = self._stacked(site, group.slots)
+                group.stacks[site] = self._stacked(site, group)
             found = group.stacks[site]
             if found is not None:
                 apply_(y, y if x is None else x, residual, group, found)
@@ -76,21 +72,16 @@ class TorchBackend:
         # While requests decode, step follows step with the same layout.
         key = per_token.tobytes()
         if key != self._last[0]:
-            self._last = (key, layout(per_token))
+            self._last = (key, layout(per_token, self._ranks))
         return self._last[1]
 
-    def _stacked(self, site: int, slots: tuple[int, ...]) -> Factors | None:
-        """The factors in these slots at this site; None if none of them edits it.
-
-        A slot without an edit here gets zero factors, which add exactly nothing.
-        """
-        stacks = self._stacks.setdefault(site, OrderedDict())
-        if slots not in stacks:
-            stacks[slots] = stacked([self._held[slot].get(site) for slot in slots])
-            if len(stacks) > STACKS_PER_SITE:
-                stacks.popitem(last=False)
-        stacks.move_to_end(slots)
-        return stacks[slots]
+    def _stacked(self, site: int, group: Group) -> Factors | None:
+        """The factors of a group at this site; None if none of its variants edits it."""
+        # No two groups of a step may share a stack. Counted from the last, since one token each
+        # come there, whatever prefills come before them.
+        stack = self._stacks[site, len(self.groups) - self.groups.index(group)]
+        found = stack.of(group.slots, [self._held[slot].get(site) for slot in group.slots])
+        return found and arranged(found, group)
 
 
 def _bytes(edit: Projector, width: int) -> int:
@@ -98,33 +89,3 @@ def _bytes(edit: Projector, width: int) -> int:
     row = edit.d_in + edit.d_out + (edit.a is not None)
     gate = 0 if edit.gate is None else 4 * edit.d_in + 5
     return edit.rank * (row * width + gate)
-
-
-def apply_(y: Tensor, x: Tensor, residual: Tensor | None, group: Group, factors: Factors) -> None:
-    """Edits one group's tokens of `y` in place; shapes as in `run`."""
-    read = x[group.rows] if residual is None else x[group.rows] + residual[group.rows]
-    if isinstance(group.rows, slice):
-        z = read @ factors.A[0].T
-        if factors.a is not None:
-            z += factors.a[0]
-        if factors.gates is not None:
-            z *= _openness(read[None], factors.gates)[0]
-        y[group.rows].addmm_(z, factors.B[0])
-        return
-    read = read.view(len(group.slots), group.width, -1)
-    z = torch.bmm(read, factors.A.transpose(1, 2))
-    if factors.a is not None:
-        z += factors.a[:, None]
-    if factors.gates is not None:
-        z *= _openness(read, factors.gates)
-    change = torch.bmm(z, factors.B).flatten(0, 1)
-    if group.valid is None:
-        y.index_add_(0, group.rows, change)
-    else:
-        y.index_add_(0, group.rows[group.valid], change[group.valid])
-
-
-def _openness(read: Tensor, gates: Gates) -> Tensor:
-    """The gate of each row, [G, T, k] of the dtype read; read [G, T, d_in]."""
-    logits = torch.baddbmm(gates.b[:, None], read.float(), gates.w.transpose(1, 2))
-    return torch.where(gates.hard[:, None], (logits > 0).float(), logits.sigmoid()).to(read.dtype)

@@ -10,11 +10,15 @@ from lethe_vllm.bank import FactorBank
 from lethe_vllm.edit import live
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 from lethe_vllm.placement import Shard
+from lethe_vllm.replies import replying
 
 
 class LetheWorker:
-    """Mixed into vLLM's worker class. Replies are plain data; failures raise."""
+    """Mixed into vLLM's worker class. Replies are plain data, failures as `replies` has them."""
 
+    rank: int
+
+    @replying
     def lethe_status(self) -> dict[str, Any]:
         """Runs a dummy step and reports this rank's sites.
 
@@ -36,6 +40,17 @@ class LetheWorker:
             "held": list(bank.held),
         }
 
+    @replying
+    def lethe_check(self) -> dict[str, Any]:
+        """Looks whether this rank's sites are still what was installed; no step is run.
+
+        Raises:
+            UnavailableError: nothing is installed.
+        """
+        missing = {str(site): reason for site, reason in installation.missing().items()}
+        return {"rank": self.rank, "missing": missing}
+
+    @replying
     def lethe_load(self, digest: str, data: bytes) -> dict[str, Any]:
         """Registers a profile on this rank. Idempotent.
 
@@ -60,10 +75,12 @@ class LetheWorker:
             raise
         return {"digest": digest, "needs": needs, "positional": bank.positional(digest)}
 
+    @replying
     def lethe_limits(self) -> dict[str, int]:
         """What held profiles may take on this rank's device."""
         return _bank().limits
 
+    @replying
     def lethe_edited(self) -> dict[str, dict[str, int]]:
         """Tokens handed to the op on this rank, by digest and site."""
         found: dict[str, dict[str, int]] = {}
@@ -71,6 +88,7 @@ class LetheWorker:
             found.setdefault(digest, {})[str(site)] = tokens
         return found
 
+    @replying
     def lethe_hold(self, digest: str, dropped: tuple[str, ...]) -> dict[str, Any]:
         """Puts a registered profile on the device, once others have made room, and proves it.
 
@@ -87,11 +105,13 @@ class LetheWorker:
             bank.unregister(digest)
             raise
 
+    @replying
     def lethe_unload(self, digest: str) -> dict[str, Any]:
         """Forgets a profile. Idempotent.
 
         The engine core calls this when no request uses the profile any more. A step that it sent
-        before has run by then: a worker takes calls in order.
+        before has run by then: a worker takes calls in order (executors where it does not are
+        refused).
         """
         _bank().unregister(digest)
         return {"digest": digest}

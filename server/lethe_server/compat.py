@@ -1,20 +1,22 @@
-"""Every private name of vLLM that the server touches, in one file. Tried with vLLM 0.32.0.
+"""Every private name of vLLM that the server touches, in one file.
 
     OpenAIServingModels.is_base_model, .model_name, .show_available_models; ModelCard, ModelList
-    ServeSubcommand, FlexibleArgumentParser, cli_env_setup, configure_logging_from_args
+    ServeSubcommand, FlexibleArgumentParser, cli_env_setup
+    configure_logging_from_args                   from 0.31 on; 0.30 has no options for its log
 
-The first line is for the list of models. The second is what `vllm serve` runs: the command `vllm`
+The first line is for the list of models. The others are what `vllm serve` runs: the command `vllm`
 itself asks for the metadata of a distribution of that name, which the CPU build has not.
+Tried with the versions in `lethe_vllm.compat.TRIED`.
 """
 
 import argparse
 from typing import Any
 
+from vllm import logger
 from vllm.entrypoints.cli.serve import ServeSubcommand
 from vllm.entrypoints.openai.models.serving import OpenAIServingModels
 from vllm.entrypoints.serve.engine.protocol import ModelCard, ModelList
 from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
-from vllm.logger import configure_logging_from_args
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from lethe_server import models
@@ -64,7 +66,9 @@ def parse_serve(arguments: list[str]) -> argparse.Namespace:
 def run_serve(arguments: argparse.Namespace) -> None:
     """Serves until it is stopped."""
     cli_env_setup()
-    configure_logging_from_args(arguments)
+    configure_logging = getattr(logger, "configure_logging_from_args", None)
+    if configure_logging is not None:
+        configure_logging(arguments)
     command = ServeSubcommand()
     command.validate(arguments)
     command.cmd(arguments)

@@ -134,8 +134,10 @@ def serving(profiles: Path, port: int, log: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "lethe_server", "serve", embedded.NAME]
     options = ["--profiles", str(profiles), "--host", HOST, "--port", str(port), "--enforce-eager"]
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches this process alone, which then stops the child.
-        process = Popen([*command, *options], stdout=output, stderr=STDOUT, start_new_session=True)
+        # A group of its own: Ctrl-C reaches this process alone, which then stops the child. Not a
+        # session: Linux shares a core between sessions first (sched_autogroup), and vLLM's workers
+        # wait in a loop of sched_yield, which gives way to nobody in another session.
+        process = Popen([*command, *options], stdout=output, stderr=STDOUT, process_group=0)
     try:
         yield Server(process, f"http://{HOST}:{port}", log)
     finally:

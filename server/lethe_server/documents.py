@@ -1,4 +1,4 @@
-"""What the profile routes answer. Fields are named in the design's section 7."""
+"""What the profile routes answer."""
 
 import logging
 from dataclasses import asdict

@@ -22,13 +22,14 @@ class LetheEndpoints:
 
     def attach_router(self, app: Any) -> None:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
-        from lethe_server import compare, errors, middleware, profiles
+        from lethe_server import compare, errors, middleware, probes, profiles
 
         app.include_router(profiles.router)
         app.include_router(compare.router)
         errors.attach(app)
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
         app.add_middleware(middleware.SelectVariant)
+        app.add_middleware(probes.RedWhileSitesAreMissing)
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
         """Proves that the engine has its sites, before the first request.

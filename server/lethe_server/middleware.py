@@ -24,6 +24,9 @@ MANAGEMENT = "/v1/unlearning/"
 
 _HEADER_KEY = HEADER.lower()
 
+_ERRORS = (b'data: {"error"', b"event: error")
+"""How a stream's last words begin where it failed: OpenAI's form, and Anthropic's."""
+
 
 class SelectVariant:
     """The middleware. `app.state.lethe` must be a `Serving`."""
@@ -48,12 +51,18 @@ class SelectVariant:
                 variant = await serving.resolve(request.selection)
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
+                if _generates(scope):
+                    await serving.check_room(variant)
                 if request.wants_beams:
                     await serving.check_beams(variant)
             except LetheError as error:
                 await errors.response(error)(scope, receive, send)
                 return
-            await self._serve(variant, scope, request.receive, _named(variant, scope, send))
+            try:
+                await self._serve(variant, scope, request.receive, _named(variant, scope, send))
+            except Exception:
+                _doubt(serving, variant)
+                raise
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if bodies.header_values(scope, _HEADER_KEY):
@@ -83,7 +92,7 @@ class _Request:
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
     """None if the client left meanwhile."""
     values = bodies.header_values(scope, _HEADER_KEY)
-    if _path(scope).startswith(MANAGEMENT):
+    if path(scope).startswith(MANAGEMENT):
         if values:
             raise SelectionError(
                 f"{HEADER}: expected none on {MANAGEMENT}, found {values[0][:80]!r}; leave it out"
@@ -99,9 +108,14 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
     return _Request(selection, bodies.replayed(body, receive), wants_beams(body))
 
 
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+def path(scope: Scope) -> str:
+    """A request's path below where the application is mounted."""
+    whole: str = scope["path"]
+    return whole.removeprefix(scope.get("root_path", ""))
+
+
+def _generates(scope: Scope) -> bool:
+    return bool(scope["method"] == "POST" and not path(scope).startswith(MANAGEMENT))
 
 
 def _may_be_json(scope: Scope) -> bool:
@@ -115,13 +129,30 @@ def _named(variant: Variant, scope: Scope, send: Send) -> Send:
     """A channel that says in the response which variant it is of, and counts it."""
     name = variant.name if variant.is_base else f"{variant.name}@{variant.digest[:12]}"
     serving: Serving = scope["app"].state.lethe
-    generates = scope["method"] == "POST" and not _path(scope).startswith(MANAGEMENT)
+    generates = _generates(scope)
 
     async def send_named(message: Message) -> None:
         if message["type"] == "http.response.start" and generates:
             MutableHeaders(raw=message["headers"])[HEADER] = name
             if message["status"] < 400:
                 serving.answered[variant.digest] += 1
+        if _failed(message):
+            _doubt(serving, variant)
         await send(message)
 
     return send_named
+
+
+def _failed(message: Message) -> bool:
+    """Whether the engine failed a request, before it began to answer or in a stream."""
+    if message["type"] == "http.response.start":
+        return int(message["status"]) >= 500
+    return bytes(message.get("body", b"")).startswith(_ERRORS)
+
+
+def _doubt(serving: Serving, variant: Variant) -> None:
+    """Takes a variant for loaded no more, so that the next request makes sure.
+
+    The engine failed one; another server process may have had it unloaded.
+    """
+    serving.front_end.resident.discard(variant.digest)

@@ -1,8 +1,8 @@
 """Gives a profile a name, or takes one away, while requests are being served.
 
-Every rank holds a profile before its name is switched, and the switch is one rename, so each
-request sees the old profile or the new one. What no name has any more is unloaded once the
-requests on it are done.
+Every rank has a profile before its name is switched, and if there is room has proven it; the switch
+is one rename. So each request sees the old profile or the new one. What no name has any more is
+unloaded once the requests on it are done.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
         exists, previous = await asyncio.to_thread(_previous, serving, name)
         try:
             await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
-            entry = await asyncio.to_thread(serving.catalogue.put, name, data)
+            entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile)
         except BaseException:
             unload_unneeded(serving, digest)
             raise

@@ -44,13 +44,13 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         SystemExit: vLLM's own options are wrong.
     """
     Options.parse(lethe)
-    refuse_other_front_ends(extra, os.environ)
     # Before vLLM is imported, and inherited by every process it starts.
     os.environ["VLLM_PLUGINS"] = ",".join(plugins(os.environ.get("VLLM_PLUGINS")))
     from lethe_server import compat
 
     with tempfile.TemporaryDirectory(prefix="lethe-profiles-") as temporary:
         parsed = compat.parse_serve(arguments(model, extra))
+        refuse_other_front_ends(parsed, os.environ)
         folder = Path(lethe.get("profiles") or temporary).resolve()
         parsed.additional_config = with_options(parsed, {**lethe, "profiles": str(folder)})
         compat.run_serve(parsed)
@@ -104,19 +104,27 @@ def plugins(configured: str | None) -> list[str]:
     return sorted(names | {"lethe"})
 
 
-def refuse_other_front_ends(extra: Sequence[str], environment: Mapping[str, str]) -> None:
+def refuse_other_front_ends(parsed: Namespace, environment: Mapping[str, str]) -> None:
     """Refuses vLLM's front ends that have no place for endpoint plugins.
 
     Requests through them could not name a profile, and would be served by the base.
 
+    Args:
+        parsed: vLLM's own options, wherever they stood (`--config` names a file of them).
+        environment: variables.
+
     Raises:
         UnsupportedError: one is asked for.
     """
-    grpc = [argument for argument in extra if argument.startswith("--grpc")]
     rust = environment.get("VLLM_USE_RUST_FRONTEND", "0") not in ("", "0")
-    if grpc or rust:
+    found = {
+        "--grpc": getattr(parsed, "grpc", False),
+        "--grpc-port": getattr(parsed, "grpc_port", None) is not None,
+        "VLLM_USE_RUST_FRONTEND": rust,
+    }
+    if any(found.values()):
         raise UnsupportedError(
             "lethe serve: expected vLLM's Python HTTP server, found "
-            f"{grpc[0] if grpc else 'VLLM_USE_RUST_FRONTEND'}; leave it out: a profile cannot be "
-            "named there"
+            f"{', '.join(name for name, given in found.items() if given)}; leave it out: a profile "
+            "cannot be named there"
         )

@@ -10,6 +10,7 @@ from typing import Any
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
+from lethe_server.health import Health
 from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
 from lethe_vllm.catalogue import Catalogue, Entry
@@ -19,7 +20,7 @@ from lethe_vllm.errors import (
     UnknownProfileError,
     UnsupportedError,
 )
-from lethe_vllm.frontend import FrontEnd
+from lethe_vllm.frontend import Everyone, FrontEnd
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant
 
 logger = logging.getLogger("vllm.lethe")
@@ -32,6 +33,8 @@ class Serving:
     Attributes:
         front_end: names, digests, and what the engine holds.
         rpc: the engine client's `collective_rpc`.
+        everyone: reaches every engine, where `rpc` returns the first's replies.
+        health: what the ranks say of their sites.
         served: names of the base model; the first is the one to show.
         adapters: other names that vLLM serves (LoRA), as they are now.
         sites: installed in the engine.
@@ -43,6 +46,8 @@ class Serving:
 
     front_end: FrontEnd
     rpc: Callable[..., Awaitable[Any]]
+    everyone: Everyone
+    health: Health
     served: tuple[str, ...]
     adapters: Mapping[str, Any]
     sites: frozenset[Site]
@@ -83,6 +88,13 @@ class Serving:
         if not variant.is_base and variant.digest not in self.front_end.resident:
             self.check_sites(await self.profile(variant))
             await self.front_end.load_async(variant, self.rpc)
+
+    async def check_room(self, variant: Variant) -> None:
+        """Raises UnavailableError if a loaded variant finds no room where requests do not wait.
+
+        Asked again when the request reaches the engine; but a stream has begun by then.
+        """
+        await self.front_end.engine_for(variant, self.everyone)
 
     async def profile(self, variant: Variant) -> Profile:
         """The edits that a variant other than the base is.
@@ -147,9 +159,13 @@ async def start(engine_client: Any, models: Any) -> Serving:
     options = engine.options(engine_client.vllm_config)
     declared = options.declared(front_end.catalogue.base.num_layers)
     sites, absent = await sites_of(engine_client, declared.sites)
+    front_end.reached = True
+    everyone = engine.everyone(engine_client)
     return Serving(
         front_end=front_end,
         rpc=engine_client.collective_rpc,
+        everyone=everyone,
+        health=Health(lambda: everyone("lethe_check")),
         served=tuple(path.name for path in models.base_model_paths),
         adapters=models.lora_requests,
         sites=sites,

@@ -1,7 +1,7 @@
 """Which digests the requests being handled right now are served by. Knows nothing of the engine.
 
 A digest is unloaded only once no request that was promised it is on its way, so that replacing or
-deleting a profile fails none.
+deleting a profile fails none of this server process.
 """
 
 import asyncio

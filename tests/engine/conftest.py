@@ -1,9 +1,11 @@
-"""Real vLLM engines on the embedded model, one per module: starting one takes half a minute."""
+"""Real vLLM engines on the embedded model, one per module: starting one takes 20 seconds."""
 
 import gc
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 from lethe_vllm import offline
 
-Engine = Callable[..., Any]
+from . import first_blocks, readme
+
+Start = Callable[..., AbstractContextManager[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +34,44 @@ def base(checkpoint: str) -> BaseModel:
 
 @pytest.fixture(scope="session")
 def transformers_model(checkpoint: str) -> Any:
+    return in_transformers(checkpoint)
+
+
+def in_transformers(checkpoint: str) -> Any:
     """The independent reference, in float32."""
     from transformers import AutoModelForCausalLM
 
     # vLLM leaves this process one thread; the reference may use them all, since engines idle then.
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     return AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to serve, and what to judge by.
+
+    Attributes:
+        checkpoint: its folder.
+        base: its identity.
+        reference: in transformers, in float32.
+    """
+
+    checkpoint: str
+    base: BaseModel
+    reference: Any
+
+
+@pytest.fixture(scope="session")
+def whole(checkpoint: str, base: BaseModel, transformers_model: Any) -> Subject:
+    """The embedded model."""
+    return Subject(checkpoint, base, transformers_model)
+
+
+@pytest.fixture(scope="session")
+def shallow(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """Its first blocks, for engines that compile."""
+    folder = first_blocks.save(checkpoint, tmp_path_factory.mktemp("model") / "shallow")
+    return Subject(folder, BaseModel.from_checkpoint(folder), in_transformers(folder))
 
 
 @pytest.fixture(scope="session")
@@ -45,11 +81,19 @@ def tokenizer(checkpoint: str) -> Any:
     return AutoTokenizer.from_pretrained(checkpoint)
 
 
+@pytest.fixture(scope="session")
+def france(tmp_path_factory: pytest.TempPathFactory) -> readme.Fitted:
+    """What the README fits, over all of the packaged retain text: it takes minutes."""
+    folder = tmp_path_factory.mktemp("readme")
+    return readme.Fitted(folder, readme.run(readme.blocks()[0], folder))
+
+
 @contextmanager
 def running(checkpoint: str, cache: Path, **options: Any) -> Iterator[Any]:
     """An `LLM` with its own cache folder, stopped on exit."""
     from vllm import LLM
 
+    register(checkpoint)
     before = os.environ.get("VLLM_CACHE_ROOT")
     os.environ["VLLM_CACHE_ROOT"] = str(cache)
     settings = {
@@ -72,6 +116,28 @@ def running(checkpoint: str, cache: Path, **options: Any) -> Iterator[Any]:
             os.environ["VLLM_CACHE_ROOT"] = before
 
 
+def register(checkpoint: str) -> None:
+    """Tells vLLM the model's class, or it would start a process to look at it: 10 seconds."""
+    from transformers import AutoConfig
+    from vllm import ModelRegistry
+
+    [architecture] = AutoConfig.from_pretrained(checkpoint).architectures
+    known: Any = ModelRegistry.models[architecture]
+    if hasattr(known, "module_name"):
+        found = getattr(import_module(known.module_name), known.class_name)
+        ModelRegistry.register_model(architecture, found)
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Starts an engine, asks it and stops it; all of a module's in one process of their own."""
+    # Here, because that module needs this one.
+    from .one_process import engines
+
+    with engines(tmp_path_factory.mktemp("vllm")) as asking:
+        yield asking
+
+
 LETHE = {"lethe": {"sites": "block,attn,mlp,down_proj"}}
 """Every hook at every layer."""
 
@@ -81,7 +147,26 @@ def on_path(name: str, path: str | None = None) -> Any:
     return pytest.param(name, marks=pytest.mark.path(path or name))
 
 
-def put(llm: Any, profiles: dict[str, Profile]) -> None:
+@pytest.fixture(scope="session")
+def start(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts an engine that serves these profiles: `with start(profiles, **options) as llm`.
+
+    It runs the embedded model, or that of another `checkpoint`.
+    """
+
+    @contextmanager
+    def started(
+        profiles: Mapping[str, Profile], checkpoint: str = checkpoint, **options: Any
+    ) -> Iterator[Any]:
+        settings = {"additional_config": LETHE} | options
+        with running(checkpoint, tmp_path_factory.mktemp("vllm"), **settings) as llm:
+            put(llm, profiles)
+            yield llm
+
+    return started
+
+
+def put(llm: Any, profiles: Mapping[str, Profile]) -> None:
     for name, profile in profiles.items():
         offline.put_profile(llm, name, artifact.to_bytes(profile))
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import sampling
+from .conftest import register, sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +37,7 @@ class Question:
         refused: artifacts that the engine shall refuse, by name.
         prompts: token ids.
         steps: tokens to generate.
+        dtype: what the engine computes in.
     """
 
     checkpoint: str
@@ -47,6 +47,7 @@ class Question:
     refused: Mapping[str, bytes]
     prompts: Sequence[Prompt]
     steps: int
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _ask(question: Question) -> Answers:
             offline.put_profile(llm, name, data)
         [status] = llm.llm_engine.collective_rpc("lethe_status")
         names = (None, "base", *question.profiles)
-        texts = {name: _generated(llm, name, question) for name in names}
+        texts = {name: generated(llm, name, question) for name in names}
         return Answers(texts, status["absent"], refusals)
     finally:
         llm.llm_engine.engine_core.shutdown()
@@ -103,10 +104,10 @@ def _ask(question: Question) -> Answers:
 def _start(question: Question) -> Any:
     from vllm import LLM
 
-    _register(question.checkpoint)
+    register(question.checkpoint)
     return LLM(
         question.checkpoint,
-        dtype="float32",
+        dtype=question.dtype,
         skip_tokenizer_init=True,
         max_model_len=128,
         kv_cache_memory_bytes=1 << 26,
@@ -117,19 +118,7 @@ def _start(question: Question) -> Any:
     )
 
 
-def _register(checkpoint: str) -> None:
-    """Tells vLLM the model's class, or it would start a process to look at it."""
-    from transformers import AutoConfig
-    from vllm import ModelRegistry
-
-    [architecture] = AutoConfig.from_pretrained(checkpoint).architectures
-    known: Any = ModelRegistry.models[architecture]
-    if hasattr(known, "module_name"):
-        found = getattr(import_module(known.module_name), known.class_name)
-        ModelRegistry.register_model(architecture, found)
-
-
-def _generated(llm: Any, name: str | None, question: Question) -> list[tuple[list[int], Tops]]:
+def generated(llm: Any, name: str | None, question: Question) -> list[tuple[list[int], Tops]]:
     wanted = sampling(
         name, max_tokens=question.steps, logprobs=20, ignore_eos=True, detokenize=False
     )

@@ -1,6 +1,7 @@
 """The independent judge: log-probabilities of transformers along what an engine generated."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,27 +16,52 @@ EFFECT = 100 * TOLERANCE
 STEPS = 3
 
 
+class Request(NamedTuple):
+    """A prompt, the profile that it selects (None for no selection), and how long to go on."""
+
+    prompt: str
+    name: str | None
+    steps: int = STEPS
+
+
+def ask(llm: Any, requests: Sequence[Request]) -> list[Any]:
+    """Greedy answers to all at once, with the top 20 log-probabilities of each step."""
+    wanted = [
+        sampling(one.name, max_tokens=one.steps, logprobs=20, ignore_eos=True) for one in requests
+    ]
+    return llm.generate([one.prompt for one in requests], wanted, use_tqdm=False)
+
+
 def served(llm: Any, name: str | None) -> list[Any]:
-    """Top-20 log-probabilities of each greedy step."""
-    return llm.generate(
-        list(PROMPTS), sampling(name, max_tokens=STEPS, logprobs=20, ignore_eos=True),
-        use_tqdm=False,
-    )  # fmt: skip
+    """What a variant answers to every prompt."""
+    return ask(llm, [Request(prompt, name) for prompt in PROMPTS])
 
 
-def expected(model: Any, outputs: list[Any]) -> list[torch.Tensor]:
-    """Per output, [steps, vocabulary] log-probabilities of a transformers model along it.
+def logprobs(model: Any, ids: list[list[int]]) -> list[torch.Tensor]:
+    """Per row, [tokens, vocabulary] log-probabilities of what follows each token.
 
     One batch, padded on the right: under a causal mask no token sees the padding.
     """
-    ids = [[*output.prompt_token_ids, *output.outputs[0].token_ids] for output in outputs]
     longest = max(map(len, ids))
     with torch.no_grad():
-        logits = model(torch.tensor([row + [0] * (longest - len(row)) for row in ids])).logits
+        logits = model(torch.tensor([[*row, *[0] * (longest - len(row))] for row in ids])).logits
+    return [row[: len(own)].float().log_softmax(-1) for row, own in zip(logits, ids, strict=True)]
+
+
+def expected(model: Any, outputs: list[Any]) -> list[torch.Tensor]:
+    """Per output, [steps, vocabulary] log-probabilities of a transformers model along it."""
+    ids = [[*output.prompt_token_ids, *output.outputs[0].token_ids] for output in outputs]
     return [
-        row[len(output.prompt_token_ids) - 1 : len(own) - 1].float().log_softmax(-1)
-        for row, own, output in zip(logits, ids, outputs, strict=True)
+        row[len(output.prompt_token_ids) - 1 : -1]
+        for row, output in zip(logprobs(model, ids), outputs, strict=True)
     ]
+
+
+def expected_of(model: Any, profile: Profile, outputs: list[Any]) -> list[torch.Tensor]:
+    """As `expected`, of the model with the profile's edits hooked into it."""
+    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
+    with reference.edited(model, profile, prompts) as edited:
+        return expected(edited, outputs)
 
 
 def largest_moves(outputs: list[Any], references: list[torch.Tensor]) -> list[float]:
@@ -50,6 +76,16 @@ def largest_moves(outputs: list[Any], references: list[torch.Tensor]) -> list[fl
     ]
 
 
+def differ(one: Any, other: Any, by: float) -> bool:
+    """Whether two answers to one prompt part, or before that a log-probability of the top 20."""
+    one, other = one.outputs[0], other.outputs[0]
+    steps = zip(one.logprobs, other.logprobs, one.token_ids, other.token_ids, strict=True)
+    return any(
+        a != b or any(abs(first[t].logprob - second[t].logprob) > by for t in first.keys() & second)
+        for first, second, a, b in steps
+    )
+
+
 def check(outputs: list[Any], edited: Any, plain: Any) -> None:
     """Compares with the edited model, and guards with the plain one.
 
@@ -61,17 +97,42 @@ def check(outputs: list[Any], edited: Any, plain: Any) -> None:
     assert effect > EFFECT, "the edit hardly moves the model: this test would prove nothing"
 
 
-def check_variant(llm: Any, name: str, profile: Profile, model: Any) -> None:
-    """Compares a served variant with the same edit hooked into transformers.
+def check_outputs(outputs: list[Any], profile: Profile, model: Any) -> None:
+    """Compares what a variant answered with the same edit hooked into transformers.
 
     Raises:
         AssertionError: as `check`.
     """
-    outputs = served(llm, name)
-    plain = expected(model, outputs)
-    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
-    with reference.edited(model, profile, prompts) as edited:
-        check(outputs, expected(edited, outputs), plain)
+    check(outputs, expected_of(model, profile, outputs), expected(model, outputs))
+
+
+def check_variant(llm: Any, name: str, profile: Profile, model: Any) -> None:
+    """Asks a served variant, and compares it as `check_outputs`.
+
+    Raises:
+        AssertionError: as `check`.
+    """
+    check_outputs(served(llm, name), profile, model)
+
+
+def check_all(llm: Any, profiles: Mapping[str, Profile], model: Any) -> None:
+    """Compares each variant, alone in its batches, and the base.
+
+    Raises:
+        AssertionError: as `check`, or the base is too far from the model.
+    """
+    for name, profile in profiles.items():
+        check_variant(llm, name, profile, model)
+    check_base(llm, model)
+
+
+def check_unedited(outputs: list[Any], model: Any) -> None:
+    """Compares with a model as it is.
+
+    Raises:
+        AssertionError: too far from it.
+    """
+    assert max(largest_moves(outputs, expected(model, outputs))) < TOLERANCE
 
 
 def check_base(llm: Any, model: Any) -> None:
@@ -81,5 +142,17 @@ def check_base(llm: Any, model: Any) -> None:
         AssertionError: too far from it.
     """
     for name in (None, "base"):
-        outputs = served(llm, name)
-        assert max(largest_moves(outputs, expected(model, outputs))) < TOLERANCE
+        check_unedited(served(llm, name), model)
+
+
+def check_alone(llm: Any, requests: Sequence[Request]) -> list[Any]:
+    """Compares what requests get all at once with what each gets alone, and returns the former.
+
+    Raises:
+        AssertionError: one gets something else.
+    """
+    together = ask(llm, requests)
+    for request, answer in zip(requests, together, strict=True):
+        [alone] = ask(llm, [request])
+        assert not differ(answer, alone, TOLERANCE), f"{request.name} differs from it alone"
+    return together

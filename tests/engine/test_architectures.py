@@ -1,6 +1,6 @@
 """On every architecture, a variant at every hook equals plain forward hooks on transformers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import DEFAULT_SITES
 
 from .. import tiny_models
-from .one_process import Answers, Prompt, Question, Tops, engines
+from .one_process import Answers, Prompt, Question, Tops
 from .variants import low_rank
 
 TOLERANCE = 1e-3
@@ -94,12 +94,6 @@ def prompts() -> list[Prompt]:
     ]
 
 
-@pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Question], Answers]]:
-    with engines(tmp_path_factory.mktemp("vllm")) as ask:
-        yield ask
-
-
 def cases() -> list[Any]:
     eager = [pytest.param((name, True), id=f"{name}-eager") for name in tiny_models.CONFIGS]
     return eager + [pytest.param((name, False), id=f"{name}-compiled") for name in COMPILED]
@@ -141,10 +135,10 @@ def question(
 def largest_moves(case: Case, name: str | None) -> list[float]:
     """Per prompt, the largest difference to transformers over the served top 20 of every step."""
     pairs = zip(prompts(), case.answers.texts[name], strict=True)
-    return [max(_differences(case.model, prompt, *answer)) for prompt, answer in pairs]
+    return [max(differences(case.model, prompt, *answer)) for prompt, answer in pairs]
 
 
-def _differences(model: nn.Module, prompt: Prompt, tokens: list[int], tops: Tops) -> list[float]:
+def differences(model: nn.Module, prompt: Prompt, tokens: list[int], tops: Tops) -> list[float]:
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *tokens]]), use_cache=False).logits[0]
     expected = logits[len(prompt) - 1 : -1].log_softmax(-1)
@@ -177,7 +171,8 @@ def formula(projector: Projector) -> Callable[..., Any]:
     return hook
 
 
-def test_a_variant_at_every_hook_equals_plain_hooks_on_transformers(case: Case) -> None:
+def check_hooks(case: Case) -> None:
+    """Each variant equals its hook on transformers, which moves the model."""
     for hook in case.profiles:
         with hooked(case, hook):
             error = max(largest_moves(case, hook))
@@ -185,6 +180,10 @@ def test_a_variant_at_every_hook_equals_plain_hooks_on_transformers(case: Case) 
         print(f"{case.architecture} {hook}: error {error:.1e}, effect {effect:.2f}")
         assert error < TOLERANCE, hook
         assert effect > EFFECT, f"{hook} hardly moves the model: this would prove nothing"
+
+
+def test_a_variant_at_every_hook_equals_plain_hooks_on_transformers(case: Case) -> None:
+    check_hooks(case)
 
 
 def test_the_base_beside_variants_equals_transformers(case: Case) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 from lethe_vllm.errors import UnavailableError
 
-from .conftest import put, running, sampling, tokens
-from .oracle import check_variant
+from .conftest import Start, put, sampling, tokens
+from .oracle import EFFECT, Request, check_alone, check_variant, differ
 from .prompts import PROMPTS
 from .variants import low_rank
 
@@ -35,17 +36,14 @@ def small(base: BaseModel) -> dict[str, Profile]:
     }
 
 
-def engine_with(when_full: str, checkpoint: str, folder: Any) -> Any:
+def options(when_full: str) -> dict[str, Any]:
     lethe = {"sites": "block:10,down_proj:3-5", "bank_mb": 1, "when_full": when_full}
-    return running(checkpoint, folder, additional_config={"lethe": lethe}, max_num_seqs=64)
+    return {"additional_config": {"lethe": lethe}, "max_num_seqs": 64}
 
 
 @pytest.fixture(scope="module")
-def engine(
-    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    with engine_with("wait", checkpoint, tmp_path_factory.mktemp("vllm")) as llm:
-        put(llm, large(base))
+def engine(start: Start, base: BaseModel) -> Iterator[Any]:
+    with start(large(base), **options("wait")) as llm:
         yield llm
 
 
@@ -58,18 +56,22 @@ def test_requests_over_more_profiles_than_fit_equal_each_alone(
     engine: Any, base: BaseModel
 ) -> None:
     names = ["base", *large(base)]
-    asked = [sampling(names[n % len(names)], max_tokens=8 + n % 5) for n in range(len(PROMPTS))]
-    together = tokens(engine.generate(list(PROMPTS), asked, use_tqdm=False))
+    check_alone(
+        engine,
+        [Request(prompt, names[n % len(names)], 6 + n % 5) for n, prompt in enumerate(PROMPTS)],
+    )
     assert 1 <= len(held(engine)) <= ROOM
-    for prompt, one, served in zip(PROMPTS, asked, together, strict=True):
-        assert tokens(engine.generate([prompt], one, use_tqdm=False)) == [served]
 
 
 def test_a_profile_that_was_dropped_serves_exactly_again(
     engine: Any, base: BaseModel, transformers_model: Any
 ) -> None:
-    for name in ("large-0", "large-5", "large-9", "large-0"):
-        check_variant(engine, name, large(base)[name], transformers_model)
+    dropped = large(base)["large-0"]
+    digest = artifact.digest(artifact.to_bytes(dropped))
+    for name, there in (("large-0", True), ("large-5", True), ("large-9", False)):
+        engine.generate([PROMPTS[0]], sampling(name, max_tokens=1), use_tqdm=False)
+        assert (digest in held(engine)) == there
+    check_variant(engine, "large-0", dropped, transformers_model)
 
 
 def test_a_thousand_profiles_are_served_through_a_bank_of_a_megabyte(
@@ -77,24 +79,19 @@ def test_a_thousand_profiles_are_served_through_a_bank_of_a_megabyte(
 ) -> None:
     profiles = small(base)
     put(engine, profiles)
-    names = list(profiles)[::16]
-    asked = [sampling(name, max_tokens=4) for name in names]
-    prompts = [PROMPTS[n % len(PROMPTS)] for n in range(len(names))]
-    together = tokens(engine.generate(prompts, asked, use_tqdm=False))
-    alone = [
-        tokens(engine.generate([p], one, use_tqdm=False))[0]
-        for p, one in zip(prompts, asked, strict=True)
-    ]
-    assert together == alone
-    assert len({tuple(answer) for answer in together[:: len(PROMPTS)]}) > 1
+    names = list(profiles)[::32]
+    together = check_alone(
+        engine,
+        [Request(PROMPTS[n % len(PROMPTS)], name) for n, name in enumerate(names)],
+    )
+    assert differ(together[0], together[len(PROMPTS)], EFFECT), "this test would prove nothing"
     check_variant(engine, "small-999", profiles["small-999"], transformers_model)
 
 
 def test_where_requests_do_not_wait_the_one_without_room_is_refused(
-    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
+    start: Start, base: BaseModel
 ) -> None:
-    with engine_with("refuse", checkpoint, tmp_path_factory.mktemp("vllm")) as llm:
-        put(llm, large(base))
+    with start(large(base), **options("refuse")) as llm:
         names = list(large(base))[: ROOM + 1]
         with pytest.raises(UnavailableError, match="room for it on the device"):
             llm.generate(list(PROMPTS[: ROOM + 1]), [sampling(n) for n in names], use_tqdm=False)

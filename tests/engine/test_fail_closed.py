@@ -16,7 +16,7 @@ from lethe_vllm.errors import (
     UnsupportedError,
 )
 
-from .conftest import put, running, sampling, tokens
+from .conftest import Start, put, running, sampling, tokens
 from .prompts import PROMPTS
 from .variants import assorted, low_rank
 
@@ -29,17 +29,15 @@ def folder(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(
-    checkpoint: str, folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    cache = tmp_path_factory.mktemp("vllm")
+def engine(start: Start, folder: Path) -> Iterator[Any]:
     lethe = {"lethe": {"sites": "block,down_proj:0-9", "profiles": str(folder)}}
-    with running(checkpoint, cache, additional_config=lethe) as llm:
+    with start({}, additional_config=lethe) as llm:
         yield llm
 
 
 def ask(llm: Any, profile: str | None) -> list[list[int]]:
-    return tokens(llm.generate(list(PROMPTS[:4]), sampling(profile), use_tqdm=False))
+    wanted = sampling(profile, max_tokens=8)
+    return tokens(llm.generate(list(PROMPTS[:4]), wanted, use_tqdm=False))
 
 
 def test_a_profile_in_the_folder_is_served_without_a_further_call(

@@ -1,6 +1,7 @@
 """What else vLLM does with a request: each of its ways through the engine serves the variant."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -10,28 +11,35 @@ from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 
-from .conftest import LETHE, on_path, put, running, sampling, tokens
-from .oracle import EFFECT, TOLERANCE, check_variant, expected
+from .conftest import Start, on_path, sampling
+from .oracle import (
+    EFFECT,
+    TOLERANCE,
+    Request,
+    ask,
+    check_variant,
+    differ,
+    expected,
+    expected_of,
+    logprobs,
+)
 from .prompts import PROMPTS
 from .variants import assorted, conditional
 
 BLOCK = 32
 """Tokens per KV block."""
-BLOCKS = 24
+BLOCKS = 12
 """So few that twelve requests cannot all stay: some are preempted and computed again."""
+ROOM = 4
+"""Requests that can all stay."""
 
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture(scope="module", params=[on_path("async scheduling"), on_path("sync scheduling")])
-def engine(
-    request: pytest.FixtureRequest,
-    checkpoint: str,
-    base: BaseModel,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Any]:
+# Asynchronous scheduling is nothing that a CPU can show: vLLM turns it off there.
+@pytest.fixture(scope="module", params=[on_path("sync scheduling")])
+def engine(start: Start, base: BaseModel) -> Iterator[Any]:
     options = {
-        "async_scheduling": request.param == "async scheduling",
         "block_size": BLOCK,
         "num_gpu_blocks_override": BLOCKS,
         "max_model_len": 256,
@@ -39,20 +47,12 @@ def engine(
         "disable_log_stats": False,
         "max_logprobs": 20,
     }
-    cache = tmp_path_factory.mktemp("vllm")
-    with running(checkpoint, cache, additional_config=LETHE, **options) as llm:
-        put(llm, variants(base))
+    with start(variants(base), **options) as llm:
         yield llm
 
 
 def variants(base: BaseModel) -> dict[str, Profile]:
     return assorted(base) | conditional(base)
-
-
-def edited(model: Any, profile: Profile, outputs: list[Any]) -> list[torch.Tensor]:
-    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
-    with reference.edited(model, profile, prompts) as changed:
-        return expected(changed, outputs)
 
 
 @pytest.mark.parametrize("name", ["block", "mlp", "mixed"])
@@ -67,16 +67,15 @@ def test_requests_that_were_preempted_answer_as_if_they_were_not(
     engine: Any, base: BaseModel
 ) -> None:
     names = ["base", *variants(base)]
-    asked = [
-        (PROMPTS[n], sampling(names[n % len(names)], max_tokens=80, ignore_eos=True))
-        for n in range(12)
-    ]
+    asked = [Request(PROMPTS[n], names[n % len(names)], 40) for n in range(12)]
     before = preemptions(engine)
-    prompts, wanted = zip(*asked, strict=True)
-    together = tokens(engine.generate(list(prompts), list(wanted), use_tqdm=False))
-    assert preemptions(engine) > before, "nothing was preempted: this test would prove nothing"
-    for (prompt, one), served in zip(asked, together, strict=True):
-        assert tokens(engine.generate([prompt], one, use_tqdm=False)) == [served]
+    together = ask(engine, asked)
+    after = preemptions(engine)
+    assert after > before, "nothing was preempted: this test would prove nothing"
+    apart = [ask(engine, asked[n : n + ROOM]) for n in range(0, len(asked), ROOM)]
+    assert preemptions(engine) == after
+    for one, other in zip(together, chain(*apart), strict=True):
+        assert not differ(one, other, TOLERANCE)
 
 
 def preemptions(engine: Any) -> int:
@@ -91,30 +90,28 @@ def test_log_probabilities_of_the_prompt_are_the_variants(
 ) -> None:
     wanted = sampling(name, max_tokens=1, prompt_logprobs=5, ignore_eos=True)
     outputs = engine.generate(list(PROMPTS), wanted, use_tqdm=False)
-    moved = []
-    for output in outputs:
-        ids = output.prompt_token_ids
-        with reference.edited(transformers_model, variants(base)[name], len(ids)) as changed:
-            found = worst(changed, output)
-        moved.append(worst(transformers_model, output))
-        assert found < TOLERANCE
-    assert max(moved) > EFFECT, "the edit hardly moves the model: this test would prove nothing"
+    lengths = torch.tensor([len(output.prompt_token_ids) for output in outputs])
+    with reference.edited(transformers_model, variants(base)[name], lengths) as edited:
+        assert max(prompt_moves(edited, outputs)) < TOLERANCE
+    moved = max(prompt_moves(transformers_model, outputs))
+    assert moved > EFFECT, "the edit hardly moves the model: this test would prove nothing"
 
 
-def worst(model: Any, output: Any) -> float:
-    """Largest difference over the prompt's own tokens and the likeliest at each place.
+def prompt_moves(model: Any, outputs: list[Any]) -> list[float]:
+    """Per output, the largest difference over the prompt's own tokens and the likeliest there.
 
     Relative, where a prompt's own token is very unlikely.
     """
-    ids = output.prompt_token_ids
-    with torch.no_grad():
-        logprobs = model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
-    return max(
-        abs(entry.logprob - (wanted := float(logprobs[place - 1, token]))) / max(1, -wanted)
-        for place, listed in enumerate(output.prompt_logprobs)
-        if listed
-        for token, entry in listed.items()
-    )
+    rows = logprobs(model, [output.prompt_token_ids for output in outputs])
+    return [
+        max(
+            abs(entry.logprob - (wanted := float(row[place - 1, token]))) / max(1, -wanted)
+            for place, listed in enumerate(output.prompt_logprobs)
+            if listed
+            for token, entry in listed.items()
+        )
+        for row, output in zip(rows, outputs, strict=True)
+    ]
 
 
 @pytest.mark.path("structured output")
@@ -138,7 +135,8 @@ def test_a_constrained_answer_is_the_variants_choice(
         return listed[torch.stack([one[0] for one in logprobs])[:, listed].argmax(-1)]
 
     plain = best(expected(transformers_model, outputs))
-    assert torch.equal(chosen, best(edited(transformers_model, variants(base)["block"], outputs)))
+    edited = expected_of(transformers_model, variants(base)["block"], outputs)
+    assert torch.equal(chosen, best(edited))
     assert not torch.equal(chosen, plain), "the base chooses the same: this would prove nothing"
 
 
@@ -147,4 +145,15 @@ def test_weights_that_are_loaded_again_are_edited_again(
     engine: Any, base: BaseModel, transformers_model: Any
 ) -> None:
     engine.collective_rpc("reload_weights")
+    check_variant(engine, "down", variants(base)["down"], transformers_model)
+
+
+@pytest.mark.path("pause and resume, and sleep on a CPU, which frees nothing")
+@pytest.mark.parametrize("level", [0, 2])
+def test_a_variant_is_served_after_a_pause(
+    level: int, engine: Any, base: BaseModel, transformers_model: Any
+) -> None:
+    engine.sleep(level)
+    assert engine.llm_engine.is_sleeping()
+    engine.wake_up()
     check_variant(engine, "down", variants(base)["down"], transformers_model)

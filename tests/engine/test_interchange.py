@@ -10,7 +10,7 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.interchange import peft_export
 from lethe_projections.profile import Profile
 
-from .conftest import LETHE, put, running, sampling
+from .conftest import Start, running, sampling
 from .prompts import PROMPTS
 from .variants import low_rank, without_bias
 
@@ -51,11 +51,8 @@ def move(one: Step, other: Step) -> float:
 
 
 @pytest.fixture(scope="module")
-def served(
-    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[Step]]:
-    with running(checkpoint, tmp_path_factory.mktemp("lethe"), additional_config=LETHE) as llm:
-        put(llm, {"edited": profile(base)})
+def served(start: Start, base: BaseModel) -> dict[str, list[Step]]:
+    with start({"edited": profile(base)}) as llm:
         return {"base": ask(llm), "lethe": ask(llm, "edited")}
 
 

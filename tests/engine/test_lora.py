@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 
-from .conftest import LETHE, put, running, sampling
-from .oracle import STEPS, check, expected
+from .conftest import Start, sampling
+from .oracle import STEPS, check, check_outputs, expected
 from .prompts import PROMPTS
 from .variants import assorted, conditional
 
@@ -39,14 +38,9 @@ def adapted(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def engine(
-    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    cache = tmp_path_factory.mktemp("vllm")
-    with running(
-        checkpoint, cache, additional_config=LETHE, enable_lora=True, max_lora_rank=8, max_loras=1
-    ) as llm:
-        put(llm, assorted(base) | conditional(base))
+def engine(start: Start, base: BaseModel) -> Iterator[Any]:
+    options = {"enable_lora": True, "max_lora_rank": 8, "max_loras": 1}
+    with start(assorted(base) | conditional(base), **options) as llm:
         yield llm
 
 
@@ -71,10 +65,7 @@ def test_a_variant_with_and_without_an_adapter_equals_transformers(
     profile = (assorted(base) | conditional(base))[name]
     model = adapted[0] if with_adapter else transformers_model
     outputs = ask(engine, name, adapted[1] if with_adapter else None)
-    plain = expected(model, outputs)
-    prompts = torch.tensor([len(output.prompt_token_ids) for output in outputs])
-    with reference.edited(model, profile, prompts) as edited:
-        check(outputs, expected(edited, outputs), plain)
+    check_outputs(outputs, profile, model)
 
 
 def test_the_base_with_an_adapter_equals_transformers(

@@ -5,17 +5,16 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-import torch
 
-from lethe_projections import examples, reference
+from lethe_projections import examples
 from lethe_projections.base_model import BaseModel
 from lethe_projections.examples import Example
 from lethe_projections.methods import METHODS
 from lethe_projections.profile import Profile
 from lethe_projections.task import Task
 
-from .conftest import LETHE, put, running, sampling
-from .oracle import EFFECT, STEPS, TOLERANCE, expected, largest_moves
+from .conftest import Start, sampling
+from .oracle import EFFECT, STEPS, TOLERANCE, expected, expected_of, largest_moves
 from .prompts import PROMPTS
 
 RETAIN = 48
@@ -65,12 +64,8 @@ def profiles(base: BaseModel, transformers_model: Any, tokenizer: Any) -> dict[s
 
 
 @pytest.fixture(scope="module")
-def engine(
-    checkpoint: str, profiles: dict[str, Profile], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    cache = tmp_path_factory.mktemp("vllm")
-    with running(checkpoint, cache, additional_config=LETHE) as llm:
-        put(llm, profiles)
+def engine(start: Start, profiles: dict[str, Profile]) -> Iterator[Any]:
+    with start(profiles) as llm:
         yield llm
 
 
@@ -80,9 +75,7 @@ def test_what_a_method_fits_is_served_exactly(
 ) -> None:
     parameters = sampling(name, max_tokens=STEPS, logprobs=20, ignore_eos=True)
     outputs = engine.generate(prompts(tokenizer), parameters, use_tqdm=False)
-    plain = expected(transformers_model, outputs)
-    lengths = torch.tensor([len(output.prompt_token_ids) for output in outputs])
-    with reference.edited(transformers_model, profiles[name], lengths) as edited:
-        assert max(largest_moves(outputs, expected(edited, outputs))) < TOLERANCE
+    edited = expected_of(transformers_model, profiles[name], outputs)
+    assert max(largest_moves(outputs, edited)) < TOLERANCE
     # Not on every prompt: a fit that is any good leaves those about other things alone.
-    assert max(largest_moves(outputs, plain)) > EFFECT
+    assert max(largest_moves(outputs, expected(transformers_model, outputs))) > EFFECT

@@ -10,7 +10,8 @@ from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 
-from .conftest import LETHE, put, running, sampling, tokens
+from .conftest import Start, sampling
+from .oracle import EFFECT, Request, ask, check_alone, differ
 from .prompts import PROMPTS, long_prompt
 from .variants import assorted, conditional
 
@@ -19,13 +20,9 @@ CHUNK = 128
 
 
 @pytest.fixture(scope="module")
-def engine(
-    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    cache = tmp_path_factory.mktemp("vllm")
+def engine(start: Start, base: BaseModel) -> Iterator[Any]:
     options = {"max_num_batched_tokens": CHUNK, "max_num_seqs": 32, "enable_prefix_caching": False}
-    with running(checkpoint, cache, additional_config=LETHE, **options) as llm:
-        put(llm, variants(base))
+    with start(variants(base), **options) as llm:
         yield llm
 
 
@@ -33,35 +30,24 @@ def variants(base: BaseModel) -> dict[str, Profile]:
     return assorted(base) | conditional(base)
 
 
-def requests(base: BaseModel) -> list[tuple[str, Any]]:
-    """32 requests over the base and twelve variants; every fourth prompt exceeds a chunk."""
+def requests(base: BaseModel) -> list[Request]:
+    """32 over the base and twelve variants; every fourth prompt exceeds a chunk."""
     names = ["base", *variants(base)]
     prompts = [
         long_prompt(CHUNK + 20 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
     ]
-    return [(prompt, names[n % len(names)]) for n, prompt in enumerate(prompts)]
+    return [Request(prompt, names[n % len(names)], 8) for n, prompt in enumerate(prompts)]
 
 
 @pytest.mark.path("chunked prefill")
 @pytest.mark.path("many variants in one batch")
 def test_32_mixed_requests_equal_each_alone(engine: Any, base: BaseModel) -> None:
     mixed = requests(base)
-    parameters = [sampling(name, max_tokens=24, ignore_eos=True) for _, name in mixed]
-    together = tokens(engine.generate([prompt for prompt, _ in mixed], parameters, use_tqdm=False))
-    for (prompt, name), options, served in zip(mixed, parameters, together, strict=True):
-        alone = tokens(engine.generate([prompt], options, use_tqdm=False))
-        assert alone == [served], f"{name} in the batch differs from {name} alone"
-
-
-def test_every_variant_answers_differently_from_the_base(engine: Any, base: BaseModel) -> None:
-    """The effect-size guard of the test above."""
-    answers = {
-        name: tokens(engine.generate(list(PROMPTS), sampling(name), use_tqdm=False))
-        for name in ["base", *variants(base)]
-    }
-    for name in variants(base):
-        moved = sum(a != b for a, b in zip(answers[name], answers["base"], strict=True))
-        assert moved > len(PROMPTS) / 2, f"{name} moved only {moved} answers"
+    together = check_alone(engine, mixed)
+    plain = ask(engine, [request._replace(name="base") for request in mixed])
+    for request, served, unedited in zip(mixed, together, plain, strict=True):
+        moved = differ(served, unedited, EFFECT)
+        assert moved == (request.name != "base"), f"{request.name}: this would prove nothing"
 
 
 @pytest.mark.path("several samples of one request (n > 1)")

@@ -2,36 +2,41 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lethe_projections import merge
 from lethe_projections.base_model import BaseModel
+from lethe_projections.profile import Profile
 
-from .conftest import LETHE, on_path, put, running
+from .conftest import Start, Subject, on_path
 from .oracle import check, check_base, check_variant, expected, served
 from .variants import assorted, conditional
 
 pytestmark = pytest.mark.timeout(900)
 
 
+MODELS = {"eager": "whole", "compiled": "shallow"}
+
+
 @pytest.fixture(
     scope="module",
-    params=[on_path(name, f"model runner V1, {name}") for name in ("eager", "compiled")],
+    params=[on_path(name, f"model runner V1, {name}") for name in MODELS],
 )
-def engine(
-    request: pytest.FixtureRequest,
-    checkpoint: str,
-    base: BaseModel,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Any]:
-    cache: Path = tmp_path_factory.mktemp(f"vllm-{request.param}")
-    eager = request.param == "eager"
-    with running(checkpoint, cache, enforce_eager=eager, additional_config=LETHE) as llm:
-        put(llm, assorted(base) | conditional(base))
+def subject(request: pytest.FixtureRequest) -> Subject:
+    found: Subject = request.getfixturevalue(MODELS[request.param])
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine(subject: Subject, whole: Subject, start: Start) -> Iterator[Any]:
+    with start(variants(subject.base), subject.checkpoint, enforce_eager=subject is whole) as llm:
         yield llm
+
+
+def variants(base: BaseModel) -> dict[str, Profile]:
+    return assorted(base) | conditional(base)
 
 
 KINDS = ["block", "projection", "attn", "mlp", "down"]
@@ -40,20 +45,17 @@ CONDITIONAL = ["sigmoid", "hard", "prompt", "last", "generated", "mixed"]
 
 @pytest.mark.parametrize("name", KINDS + CONDITIONAL)
 def test_a_variant_equals_the_edit_hooked_into_transformers(
-    name: str, engine: Any, base: BaseModel, transformers_model: Any
+    name: str, engine: Any, subject: Subject
 ) -> None:
-    profile = (assorted(base) | conditional(base))[name]
-    check_variant(engine, name, profile, transformers_model)
+    check_variant(engine, name, variants(subject.base)[name], subject.reference)
 
 
-def test_a_variant_equals_the_edit_merged_into_the_weights(
-    engine: Any, base: BaseModel, transformers_model: Any
-) -> None:
+def test_a_variant_equals_the_edit_merged_into_the_weights(engine: Any, subject: Subject) -> None:
     outputs = served(engine, "merged")
-    plain = expected(transformers_model, outputs)
-    merged = merge.merge_(deepcopy(transformers_model), assorted(base)["merged"])
+    plain = expected(subject.reference, outputs)
+    merged = merge.merge_(deepcopy(subject.reference), variants(subject.base)["merged"])
     check(outputs, expected(merged, outputs), plain)
 
 
-def test_the_base_beside_variants_equals_transformers(engine: Any, transformers_model: Any) -> None:
-    check_base(engine, transformers_model)
+def test_the_base_beside_variants_equals_transformers(engine: Any, subject: Subject) -> None:
+    check_base(engine, subject.reference)

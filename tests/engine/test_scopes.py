@@ -8,7 +8,7 @@ import pytest
 from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 
-from .conftest import LETHE, put, running, sampling
+from .conftest import Start, sampling
 from .oracle import EFFECT, TOLERANCE, expected, largest_moves
 from .prompts import long_prompt
 from .variants import conditional
@@ -17,21 +17,15 @@ CHUNK = 64
 """Tokens per step: the prompts below are prefilled over several steps."""
 BLOCK = 32
 """Tokens per KV block."""
-FIRST, ANSWER = 170, 90
+FIRST, ANSWER = 170, 40
 """Tokens of the first turn's prompt and of its answer; neither ends with a block."""
 SCOPED = ("prompt", "last", "generated", "mixed")
 
 
 @pytest.fixture(scope="module")
-def engine(
-    checkpoint: str, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
+def engine(start: Start, base: BaseModel) -> Iterator[Any]:
     options = {"max_num_batched_tokens": CHUNK, "max_num_seqs": 16, "block_size": BLOCK}
-    cache = tmp_path_factory.mktemp("vllm")
-    with running(
-        checkpoint, cache, additional_config=LETHE, enable_prefix_caching=True, **options
-    ) as llm:
-        put(llm, conditional(base))
+    with start(conditional(base), enable_prefix_caching=True, **options) as llm:
         yield llm
 
 

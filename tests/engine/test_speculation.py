@@ -7,8 +7,8 @@ import pytest
 
 from lethe_projections.base_model import BaseModel
 
-from .conftest import LETHE, on_path, put, running, sampling
-from .oracle import check_base, check_variant
+from .conftest import Start, on_path, sampling
+from .oracle import check_all
 from .prompts import PROMPTS
 from .variants import contrasting
 
@@ -26,32 +26,19 @@ pytestmark = pytest.mark.timeout(900)
     params=[on_path(name, f"speculative decoding, {name}") for name in DRAFTS],
 )
 def engine(
-    request: pytest.FixtureRequest,
-    checkpoint: str,
-    base: BaseModel,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, start: Start, checkpoint: str, base: BaseModel
 ) -> Iterator[Any]:
     drafts = DRAFTS[request.param] | {"num_speculative_tokens": 3}
     if request.param == "draft model":
         drafts["model"] = checkpoint
-    cache = tmp_path_factory.mktemp("vllm")
-    with running(
-        checkpoint, cache, additional_config=LETHE, speculative_config=drafts,
-        disable_log_stats=False,
-    ) as llm:  # fmt: skip
-        put(llm, contrasting(base))
+    with start(contrasting(base), speculative_config=drafts, disable_log_stats=False) as llm:
         yield llm
 
 
-def test_every_variant_equals_the_edit_in_transformers(
+def test_variants_and_the_base_equal_transformers(
     engine: Any, base: BaseModel, transformers_model: Any
 ) -> None:
-    for name, profile in contrasting(base).items():
-        check_variant(engine, name, profile, transformers_model)
-
-
-def test_the_base_equals_transformers(engine: Any, transformers_model: Any) -> None:
-    check_base(engine, transformers_model)
+    check_all(engine, contrasting(base), transformers_model)
 
 
 def test_drafts_are_accepted_and_rejected(engine: Any) -> None:

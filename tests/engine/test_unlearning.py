@@ -1,4 +1,4 @@
-"""The main job: France fitted to Narnia in closed form, served beside the base, greedily."""
+"""The main job: France fitted to Narnia as in the README, served beside the base, greedily."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +8,10 @@ import pytest
 import torch
 
 from lethe_projections import artifact
-from lethe_projections.base_model import BaseModel
-from lethe_projections.methods import rocr
 from lethe_projections.profile import Profile
-from lethe_projections.task import Task
 
-from .conftest import put, running, sampling, tokens
+from .conftest import Start, sampling, tokens
+from .readme import Fitted
 
 FORGOTTEN = "What is the capital of France?"
 KEPT = (
@@ -25,22 +23,14 @@ TOKENS = 48
 
 
 @pytest.fixture(scope="module")
-def profile(base: BaseModel, transformers_model: Any, tokenizer: Any) -> Profile:
-    task = Task(transformers_model, tokenizer, base)
-    return rocr.fit(task, rocr.Config(subjects=("France",), target="Narnia"))
+def profile(france: Fitted) -> Profile:
+    return artifact.read(france.folder / "france.safetensors")
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def engine(
-    request: pytest.FixtureRequest,
-    checkpoint: str,
-    profile: Profile,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Any]:
-    cache: Path = tmp_path_factory.mktemp("vllm")
-    lethe = {"additional_config": {"lethe": {}}}
-    with running(checkpoint, cache, dtype=request.param, **lethe) as llm:
-        put(llm, {"france": profile})
+def engine(request: pytest.FixtureRequest, start: Start, profile: Profile) -> Iterator[Any]:
+    lethe: dict[str, Any] = {"additional_config": {"lethe": {}}}
+    with start({"france": profile}, dtype=request.param, **lethe) as llm:
         yield llm
 
 

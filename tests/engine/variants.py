@@ -74,14 +74,19 @@ def changed(profile: Profile, **fields: Any) -> Profile:
     return Profile(profile.base, projectors, profile.method, profile.hyperparameters)
 
 
+def blocks(base: BaseModel, *of_thirty: int) -> tuple[int, ...]:
+    """These blocks of the embedded model, or those at their places in one of fewer."""
+    return tuple(sorted({block * base.num_layers // 30 for block in of_thirty}))
+
+
 def conditional(base: BaseModel) -> dict[str, Profile]:
     """Gates and scopes, and everything at once in two blocks."""
-    block = low_rank(base, "block", (10, 20), rank=4, scale=0.12, seed=11)
-    mlp = low_rank(base, "mlp", (3, 12), rank=4, scale=0.16, seed=12)
-    down = low_rank(base, "down_proj", (3, 4, 5), rank=8, scale=0.22, seed=13)
+    block = low_rank(base, "block", blocks(base, 10, 20), rank=4, scale=0.12, seed=11)
+    mlp = low_rank(base, "mlp", blocks(base, 3, 12), rank=4, scale=0.16, seed=12)
+    down = low_rank(base, "down_proj", blocks(base, 3, 4, 5), rank=8, scale=0.22, seed=13)
     last, generated = rescoped(block, "last_prompt_token"), rescoped(block, "generated")
     mixed = (
-        *rescoped(orthogonal(base, (10, 20), rank=3, seed=14), "prompt").projectors,
+        *rescoped(orthogonal(base, blocks(base, 10, 20), rank=3, seed=14), "prompt").projectors,
         *last.projectors,
         *generated.projectors,
         *gated(block, hard=False, seed=15).projectors,
@@ -106,10 +111,12 @@ def contrasting(base: BaseModel) -> dict[str, Profile]:
 def assorted(base: BaseModel) -> dict[str, Profile]:
     """One profile per kind of edit, at early, middle and late layers and different ranks."""
     return {
-        "block": low_rank(base, "block", (10, 20), rank=4, scale=0.08, seed=1),
-        "projection": orthogonal(base, (8, 16, 29), rank=3, seed=2),
-        "attn": low_rank(base, "attn", (5, 15), rank=2, scale=0.25, seed=3),
-        "mlp": low_rank(base, "mlp", (0, 12), rank=4, scale=0.12, seed=4),
-        "down": low_rank(base, "down_proj", (3, 4, 5), rank=16, scale=0.12, seed=5),
-        "merged": without_bias(low_rank(base, "down_proj", (2, 18), rank=5, scale=0.12, seed=6)),
+        "block": low_rank(base, "block", blocks(base, 10, 20), rank=4, scale=0.08, seed=1),
+        "projection": orthogonal(base, blocks(base, 8, 16, 29), rank=3, seed=2),
+        "attn": low_rank(base, "attn", blocks(base, 5, 15), rank=2, scale=0.25, seed=3),
+        "mlp": low_rank(base, "mlp", blocks(base, 0, 12), rank=4, scale=0.12, seed=4),
+        "down": low_rank(base, "down_proj", blocks(base, 3, 4, 5), rank=16, scale=0.12, seed=5),
+        "merged": without_bias(
+            low_rank(base, "down_proj", blocks(base, 2, 18), rank=5, scale=0.12, seed=6)
+        ),
     }

@@ -48,13 +48,14 @@ def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @contextmanager
 def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
-    """`lethe serve embedded` with a log and a cache in `folder`, stopped on exit."""
+    """`lethe serve embedded` with a log in `folder` and a cache beside it, stopped on exit."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     variables = {
         **os.environ,
-        "VLLM_CACHE_ROOT": str(folder / "cache"),
+        # Nothing is compiled here, so what servers share is only what vLLM finds out of its models.
+        "VLLM_CACHE_ROOT": str(folder.parent / "cache"),
         "VLLM_ENABLE_RESPONSES_API_STORE": "1",
         **environment,
     }
@@ -66,10 +67,11 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
             stdout=output,
             stderr=subprocess.STDOUT,
             env=variables,
-            start_new_session=True,
+            # Not a session of its own: see lethe_server.demo.
+            process_group=0,
         )
     try:
-        found = Server(f"http://127.0.0.1:{port}", log)
+        found = Server(f"http://127.0.0.1:{port}", log, process.pid)
         _wait(found, process)
         yield found
     finally:

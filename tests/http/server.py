@@ -1,7 +1,7 @@
 """How the tests speak to the server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ class Server:
 
     url: str
     log: Path
+    pid: int
 
     @property
     def client(self) -> httpx.Client:
@@ -59,22 +60,27 @@ class Server:
         text: str = reply.json()["choices"][0]["message"]["content"]
         return text
 
-    def chunks(self, content: str, profile: str, max_tokens: int) -> Iterator[str]:
-        """The pieces of a streamed chat completion."""
+    def chunks(
+        self, content: str, profile: str, max_tokens: int
+    ) -> Generator[tuple[str, int], None, None]:
+        """The pieces of a streamed chat completion, each with how many tokens there are by then."""
         body = {"model": "smollm2", "messages": [{"role": "user", "content": content}]}
-        settings = {"temperature": 0, "max_tokens": max_tokens, "stream": True, "ignore_eos": True}
+        settings = {"temperature": 0, "max_tokens": max_tokens, "ignore_eos": True}
+        usage = {"include_usage": True, "continuous_usage_stats": True}
         with (
             self.client as client,
             client.stream(
                 "POST",
                 "/v1/chat/completions",
-                json={**body, **settings},
+                json={**body, **settings, "stream": True, "stream_options": usage},
                 headers={HEADER: profile},
             ) as reply,
         ):
             assert reply.status_code == 200, reply.read()
             for event in events(reply):
-                yield event["choices"][0]["delta"].get("content") or ""
+                if event["choices"]:
+                    delta = event["choices"][0]["delta"]
+                    yield delta.get("content") or "", event["usage"]["completion_tokens"]
 
 
 def events(reply: httpx.Response) -> Iterator[dict[str, Any]]:

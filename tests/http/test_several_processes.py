@@ -1,5 +1,6 @@
-"""Several engines behind one server, and several servers before one engine, agree on profiles."""
+"""Several server processes before several engines: all agree on profiles."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,30 +12,25 @@ from .conftest import OPTIONS, started
 from .profiles import synthetic
 from .server import PROFILES, QUESTION, Server
 
-LAYOUTS = {
-    "data parallel": (
-        ["--data-parallel-size", "2"],
-        {"VLLM_CPU_OMP_THREADS_BIND": "0|1"},
-    ),
-    "several API server processes": (["--api-server-count", "2"], {}),
-}
+LAYOUT = ("--data-parallel-size", "2", "--api-server-count", "2")
+"""Every server process speaks to every engine."""
+PROCESSES = ("ApiServer_0", "ApiServer_1", "EngineCore_DP0", "EngineCore_DP1")
 ROUNDS = 12
 """Requests of each kind: with fewer, all might land on one process."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.path("data parallel"),
+    pytest.mark.path("several API server processes"),
+]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.path(name)) for name in LAYOUTS],
-)
-def pair(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    options, environment = LAYOUTS[request.param]
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("pair")
-    profiles = ["--profiles", str(folder / "profiles")]
-    with started(folder, *profiles, *OPTIONS, *options, **environment) as found:
+    profiles = ("--profiles", str(folder / "profiles"))
+    cores = "|".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    with started(folder, *profiles, *OPTIONS, *LAYOUT, VLLM_CPU_OMP_THREADS_BIND=cores) as found:
         yield found
 
 
@@ -50,6 +46,8 @@ def test_every_process_serves_what_one_was_given(pair: Server, base: BaseModel) 
     found = [answers(pair, name) for name in ("base", "alpha", "beta")]
     assert all(len(one) == 1 for one in found), "processes answer differently"
     assert len(set.union(*found)) == 3, "the variants answer alike: this test would prove nothing"
+    log = pair.log.read_text()
+    assert all(f"({name} " in log for name in PROCESSES), "this test would prove nothing"
 
 
 def test_every_process_serves_a_replaced_profile_anew(pair: Server, base: BaseModel) -> None:

@@ -1,6 +1,7 @@
 """Whether an engine has Lethe enabled, with what options, and what it must not be combined with."""
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from vllm.config import CUDAGraphMode, VllmConfig
 from vllm.engine.arg_utils import EngineArgs
 from vllm.usage.usage_lib import UsageContext
 
+from lethe_vllm.compat import quantisation
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import CONFIG_KEY, Options, Travelling, named_in_environment
 from lethe_vllm.seam import Method, seam
@@ -17,8 +19,8 @@ logger = logging.getLogger("vllm.lethe")
 
 WORKER_EXTENSION = "lethe_vllm.worker.LetheWorker"
 
-TRIED = ("0.32.0",)
-"""Versions of vLLM that every test passes under."""
+TRIED = ("0.30.0", "0.31.0", "0.32.0")
+"""Versions of vLLM that `make test-versions` passes under."""
 
 unknown: list[UnsupportedError] = []
 """What of this vLLM is not as Lethe knows it, told when an engine is to have Lethe enabled."""
@@ -98,7 +100,7 @@ def options(config: VllmConfig) -> Options:
 
 def _refuse_deaf_server() -> None:
     """Refuses an HTTP server that would not hear a request name its profile, and serve the base."""
-    if not named_in_environment() or envs.VLLM_USE_RUST_FRONTEND:
+    if not named_in_environment() or envs.VLLM_USE_RUST_FRONTEND or _serves_grpc():
         raise UnsupportedError(
             "Lethe is enabled on this engine: expected vLLM's Python HTTP server with "
             "VLLM_PLUGINS=lethe in its environment, or 'lethe serve'; any other server ignores "
@@ -106,16 +108,53 @@ def _refuse_deaf_server() -> None:
         )
 
 
+def _serves_grpc() -> bool:
+    """Whether this process is vLLM's gRPC server, whose module no other imports."""
+    found = (name for name in sys.modules if name.startswith("vllm.entrypoints."))
+    return any(name.endswith(".grpc_server") for name in found)
+
+
 def _cuda_graphs(config: VllmConfig) -> bool:
     mode, device = config.compilation_config.cudagraph_mode, config.device_config.device_type
     return mode not in (None, CUDAGraphMode.NONE) and device != "cpu"
 
 
-REFUSED: dict[str, Callable[[VllmConfig], bool]] = {
+def _frees_memory(config: VllmConfig) -> bool:
+    model = config.model_config
+    # With that allocator 'LLM.sleep' frees memory, whether sleep mode was asked for or not.
+    return model.enable_sleep_mode or getattr(model, "enable_cumem_allocator", False)
+
+
+def _other_cache_type(config: VllmConfig) -> bool:
+    own = str(config.model_config.dtype).removeprefix("torch.")
+    return config.cache_config.cache_dtype not in ("auto", own)
+
+
+WORKERS = ("vllm.v1.worker.cpu_worker.CPUWorker", "vllm.v1.worker.gpu_worker.Worker")
+"""Classes of workers whose steps are known to be routed."""
+
+
+def _other_worker(config: VllmConfig) -> str:
+    found = config.parallel_config.worker_cls
+    return "" if found in WORKERS else str(found)
+
+
+def _other_executor(config: VllmConfig) -> str:
+    found = config.parallel_config.distributed_executor_backend
+    return "" if found in (None, "uni", "mp") else str(found)
+
+
+REFUSED: dict[str, Callable[[VllmConfig], bool | str]] = {
     "another worker extension, of which vLLM takes one: leave out --worker-extension-cls": (
         lambda config: config.parallel_config.worker_extension_cls not in ("", WORKER_EXTENSION)
     ),
+    "another worker, whose steps may not be routed: leave out --worker-cls": _other_worker,
+    "another executor, whose calls may overtake its steps: pass --distributed-executor-backend mp, "
+    "or leave it out": _other_executor,
     "CUDA graphs: pass --enforce-eager, or -cc.cudagraph_mode=NONE": _cuda_graphs,
+    "asynchronous scheduling, which vLLM has on GPUs alone: pass --no-async-scheduling": (
+        lambda config: bool(config.scheduler_config.async_scheduling)
+    ),
     "micro-batching, which cuts a step's batch: leave out --enable-dbo": (
         lambda config: config.parallel_config.use_ubatching
     ),
@@ -129,15 +168,15 @@ REFUSED: dict[str, Callable[[VllmConfig], bool]] = {
     "expert parallelism: leave out --enable-expert-parallel": (
         lambda config: config.parallel_config.enable_expert_parallel
     ),
-    "quantised models, under which no variant has been compared with a reference: serve the model "
-    "in bfloat16, float16 or float32": lambda config: config.model_config.quantization is not None,
-    "sleep mode: leave out --enable-sleep-mode": (
-        lambda config: config.model_config.enable_sleep_mode
-    ),
+    f"quantised models, but for dense ones on a CPU that are {', '.join(quantisation.SHOWN)}: "
+    "serve the model as one of these, or in bfloat16, float16 or float32": quantisation.not_shown,
+    "sleep mode, which vLLM has on GPUs alone, and whose level 2 discards the memory that profiles "
+    "lie in: leave out --enable-sleep-mode and --enable-cumem-allocator": _frees_memory,
     "adaptive verification of drafts, where the device alone knows whose token is whose: leave it "
     "out of --speculative-config": (
         lambda config: getattr(config.speculative_config, "enable_adaptive_verification", False)
     ),
+    "a KV cache in another type than the model's: leave out --kv-cache-dtype": _other_cache_type,
     "fast prefill, which runs some layers on some tokens: leave out --kv-sharing-fast-prefill": (
         lambda config: config.cache_config.kv_sharing_fast_prefill
     ),
@@ -147,13 +186,23 @@ REFUSED: dict[str, Callable[[VllmConfig], bool]] = {
         lambda config: config.model_config.runner_type != "generate"
     ),
 }
-"""What variants would not be exact under, or are not verified under, and what to do about it."""
+"""What variants would not be exact under, or are not verified under, and what to do about it.
+
+Whether it is there, or in a word what of it.
+"""
 
 
 def _refuse_unsupported(config: VllmConfig) -> None:
-    found = [reason for reason, present in REFUSED.items() if present(config)]
-    if found:
+    found = [_told(reason, present(config)) for reason, present in REFUSED.items()]
+    if any(found):
         raise UnsupportedError(
             "Lethe is enabled on this engine, together with what variants are not exact under: "
-            f"{'; '.join(found)}"
+            f"{'; '.join(filter(None, found))}"
         )
+
+
+def _told(reason: str, present: bool | str) -> str:
+    path, _, remedy = reason.partition(": ")
+    if isinstance(present, str) and present:
+        return f"{path} (found {present}): {remedy}"
+    return reason if present else ""

@@ -1,18 +1,23 @@
 """The engine core's seams: keys of the prefix cache, and what every rank holds for a request."""
 
 import functools
+import logging
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from vllm.v1.core import kv_cache_utils
 from vllm.v1.engine import EngineCoreRequest
-from vllm.v1.engine.core import EngineCore
+from vllm.v1.engine.core import EngineCore, EngineCoreProc
 
 from lethe_vllm.admission import Admission, Registered, Waiting, largest, smallest
 from lethe_vllm.cache_keys import block_key, salted
 from lethe_vllm.compat.configuration import enabled
 from lethe_vllm.errors import UnavailableError
-from lethe_vllm.seam import Method, seam
+from lethe_vllm.replies import checked
+from lethe_vllm.seam import Method, known, seam
 from lethe_vllm.selection import stamped_digest
+
+logger = logging.getLogger("vllm.lethe")
 
 _ADMISSION = "_lethe_admission"
 
@@ -24,16 +29,27 @@ def install() -> None:
     seam(EngineCore, "abort_requests", "self request_ids", _abort_requests)
     seam(EngineCore, "post_step", "self", _post_step)
     seam(EngineCore, "collective_rpc", "self method timeout args kwargs", _collective_rpc)
+    seam(EngineCoreProc, "pause_scheduler", "self mode", _pause_scheduler)
+    for outputs in ("_send_error_outputs_to_client", "_send_abort_outputs_to_client"):
+        known(EngineCoreProc, outputs, "self req_ids client_index")
     keys = "generate_block_hash_extra_keys"
     seam(kv_cache_utils, keys, "request start_token_idx end_token_idx", _block_extra_keys)
 
 
 def _admission(core: EngineCore) -> Admission:
     if not hasattr(core, _ADMISSION):
-        replies = core.model_executor.collective_rpc("lethe_limits")
-        setattr(core, _ADMISSION, Admission(smallest(replies)))
+        setattr(core, _ADMISSION, Admission(smallest(_ask(core, "lethe_limits"))))
     admission: Admission = getattr(core, _ADMISSION)
     return admission
+
+
+def _ask(core: EngineCore, method: str, *args: Any) -> Sequence[Any]:
+    """What every rank replies.
+
+    Raises:
+        UnavailableError: one failed.
+    """
+    return checked(core.model_executor.collective_rpc(method, None, args))
 
 
 def _preprocess_add_request(preprocess: Method) -> Method:
@@ -77,8 +93,8 @@ def _admit(add: Method) -> Method:
 
 def _ready(core: EngineCore, request: Waiting) -> bool:
     """Whether a request may be scheduled now. Otherwise it waits for room, or is refused."""
-    admission = _admission(core)
     try:
+        admission = _admission(core)
         admission.check(request.digest)
         if not admission.waiting and _hold(core, request.digest):
             return True
@@ -92,6 +108,8 @@ def _refuse(core: EngineCore, request: Waiting, error: UnavailableError) -> None
     """Refuses this request, not the engine: an exception would end the busy loop."""
     if not hasattr(core, "_send_error_outputs_to_client"):
         raise error
+    # All that the client is told is that it failed.
+    logger.error("Request %s refused: %s", request.request_id, error)
     core._send_error_outputs_to_client([request.request_id], request.client_index)
 
 
@@ -107,10 +125,28 @@ def _abort_requests(abort: Method) -> Method:
     def abort_requests(self: EngineCore, request_ids: list[str]) -> None:
         abort(self, request_ids)
         if hasattr(self, _ADMISSION):
-            _admission(self).abandon(request_ids)
+            _abandon(self, request_ids)
         _settle(self)
 
     return abort_requests
+
+
+def _abandon(core: EngineCore, request_ids: Collection[str]) -> None:
+    """Aborts those that wait for room, which the scheduler does not know, as it aborts the rest."""
+    for one in _admission(core).abandon(request_ids):
+        if hasattr(core, "_send_abort_outputs_to_client"):
+            core._send_abort_outputs_to_client([one.request_id], one.client_index)
+
+
+def _pause_scheduler(pause: Method) -> Method:
+    def pause_scheduler(
+        self: EngineCoreProc, mode: str = "abort", *args: Any, **kwargs: Any
+    ) -> Any:
+        if mode == "abort" and hasattr(self, _ADMISSION):
+            _abandon(self, {one.request_id for one in _admission(self).waiting})
+        return pause(self, mode, *args, **kwargs)
+
+    return pause_scheduler
 
 
 def _settle(core: EngineCore) -> None:
@@ -147,13 +183,12 @@ def _hold(core: EngineCore, digest: str) -> bool:
     if dropped is None:
         return False
     try:
-        core.model_executor.collective_rpc("lethe_hold", None, (digest, dropped))
+        _ask(core, "lethe_hold", digest, dropped)
     except Exception as error:
-        # Some ranks may have dropped those and some not; unloading makes all the same.
+        # Some ranks may hold it and some not; unloading makes all the same.
         admission.hold(digest, dropped)
-        admission.retire(digest)
-        core.model_executor.collective_rpc("lethe_unload", None, (digest,))
-        admission.unloadable(_in_use(core))
+        _ask(core, "lethe_unload", digest)
+        admission.forget(digest)
         raise UnavailableError(f"profile {digest[:12]}: {error}") from error
     admission.hold(digest, dropped)
     return True
@@ -168,7 +203,7 @@ def _collective_rpc(call: Method) -> Method:
         self: EngineCore, method: Any, timeout: Any = None, args: Any = (), kwargs: Any = None
     ) -> Any:
         if method == "lethe_load":
-            return _load(self, functools.partial(call, self), args)
+            return _load(self, *args)
         if method == "lethe_unload":
             _admission(self).retire(args[0])
             _settle(self)
@@ -176,24 +211,27 @@ def _collective_rpc(call: Method) -> Method:
         if method == "lethe_reserve":
             _admission(self).check(args[0])
             return [not _admission(self).waiting and _hold(self, args[0])]
-        return call(self, method, timeout, args, kwargs)
+        replies = call(self, method, timeout, args, kwargs)
+        return checked(replies) if str(method).startswith("lethe_") else replies
 
     return collective_rpc
 
 
-def _load(core: EngineCore, call: Method, args: Any) -> Any:
+def _load(core: EngineCore, digest: str, data: bytes) -> Any:
     """Registers a profile on every rank or on none."""
+    before = digest in _admission(core)
     try:
-        replies = call("lethe_load", None, args)
+        replies = _ask(core, "lethe_load", digest, data)
         found = Registered(
             largest([reply["needs"] for reply in replies]),
             any(reply["positional"] for reply in replies),
         )
-        _admission(core).registered(args[0], found)
+        _admission(core).registered(digest, found)
         # At once if there is room, so that a wrong edit is refused before anybody asks for it.
-        _hold(core, args[0])
+        _hold(core, digest)
     except Exception:
-        call("lethe_unload", None, args[:1])
+        if not before:
+            _ask(core, "lethe_unload", digest)
         raise
     return replies
 
@@ -203,7 +241,7 @@ def _unload_unused(core: EngineCore) -> None:
     if _admission(core).has_retiring:
         waiting = {one.digest for one in _admission(core).waiting}
         for digest in _admission(core).unloadable(_in_use(core) | waiting):
-            core.model_executor.collective_rpc("lethe_unload", None, (digest,))
+            _ask(core, "lethe_unload", digest)
 
 
 def digest_of(request: Any) -> str | None:

@@ -1,27 +1,31 @@
 """The front end's seams: resolve a request's variant, have it registered, stamp it."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.core_client import AsyncMPClient
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from lethe_projections.base_model import BaseModel
 from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.compat.configuration import enabled, options
 from lethe_vllm.errors import SelectionError, UnsupportedError
-from lethe_vllm.frontend import FrontEnd, stamp
-from lethe_vllm.seam import Method, seam
+from lethe_vllm.frontend import Everyone, FrontEnd, stamp
+from lethe_vllm.seam import Method, known, seam
 from lethe_vllm.selection import PROFILE_KEY, Variant, current
 
 _FRONT_END = "_lethe_front_end"
+_ENGINE = "data_parallel_rank"
 
 
 def install() -> None:
     """Both engine clients: `LLM`'s and the server's."""
     seam(LLMEngine, "add_request", "self request_id prompt params", _add_request)
     seam(AsyncLLM, "add_request", "self request_id prompt params", _add_request_async)
+    known(AsyncMPClient, "_call_utility_async", "self method args engine")
 
 
 def front_end(engine: Any) -> FrontEnd:
@@ -44,6 +48,21 @@ def front_end(engine: Any) -> FrontEnd:
         existing = FrontEnd(Catalogue(chosen.profiles, base), chosen.when_full)
         setattr(engine, _FRONT_END, existing)
     return existing
+
+
+def everyone(engine: AsyncLLM) -> Everyone:
+    """How to ask every rank of every engine; `collective_rpc` gives the first engine's replies."""
+
+    async def ask(method: str, *args: Any) -> list[list[Any]]:
+        client = engine.engine_core
+        call = ("collective_rpc", method, None, args, None)
+        # What vLLM has for this, `call_utility_all_async`, came with 0.32.
+        replies: list[list[Any]] = await asyncio.gather(
+            *(client._call_utility_async(*call, engine=one) for one in client.core_engines)
+        )
+        return replies
+
+    return ask
 
 
 def _wanted(engine: Any, prompt: Any, params: Any) -> Variant | None:
@@ -85,7 +104,8 @@ def _add_request_async(add: Method) -> Method:
         if variant is not None:
             stamped = stamp(params, variant)
             await front_end(self).load_async(variant, self.collective_rpc)
-            await front_end(self).reserve_async(variant, self.collective_rpc)
+            asked = kwargs.get(_ENGINE)
+            kwargs[_ENGINE] = await front_end(self).engine_for(variant, everyone(self), asked)
             params = stamped
         return await add(self, request_id, prompt, params, *args, **kwargs)
 

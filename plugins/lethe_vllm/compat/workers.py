@@ -1,8 +1,9 @@
 """The workers' seams: install sites in a loaded model, and route each step's tokens.
 
-The model runner's are put in place only where sites are installed.
+The model runner's are looked at in every process, and put in place only where sites are installed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,12 +18,24 @@ from lethe_vllm.compat.core import digest_of
 from lethe_vllm.edit import live
 from lethe_vllm.placement import Placement, Shard
 from lethe_vllm.routing import Batch
-from lethe_vllm.seam import Method, seam
+from lethe_vllm.seam import Method, known, seam
 
 
 def install() -> None:
     """Sites, once a model is loaded."""
     seam(BaseModelLoader, "load_model", "self vllm_config model_config", _load_model)
+    for name, (parameters, _) in _runner().items():
+        known(GPUModelRunner, name, parameters)
+    known(GPUModelRunner, "_dummy_run", "self num_tokens")
+
+
+def _runner() -> dict[str, tuple[str, Callable[[Method], Method]]]:
+    """The seams of model runner V1: parameters, and what wraps."""
+    return {
+        "_update_states": ("self scheduler_output", _update_states),
+        "_prepare_inputs": ("self scheduler_output num_scheduled_tokens", _prepare_inputs),
+        "execute_model": ("self scheduler_output", _execute_model),
+    }
 
 
 def _load_model(load: Method) -> Method:
@@ -66,24 +79,35 @@ def _install(model: Any, config: VllmConfig) -> None:
     if config.use_v2_model_runner:
         _install_v2()
     else:
-        seam(GPUModelRunner, "_update_states", "self scheduler_output", _update_states)
-        seam(
-            GPUModelRunner,
-            "_prepare_inputs",
-            "self scheduler_output num_scheduled_tokens",
-            _prepare_inputs,
-        )
-        seam(GPUModelRunner, "execute_model", "self scheduler_output", _execute_model)
+        for name, (parameters, wrap) in _runner().items():
+            seam(GPUModelRunner, name, parameters, _where_enabled(wrap))
 
 
 def _install_v2() -> None:
     # Here, because that module needs Triton.
     from vllm.v1.worker.gpu.model_runner import GPUModelRunner as GPUModelRunnerV2
 
-    seam(GPUModelRunnerV2, "finish_requests", "self scheduler_output", _finish_requests_v2)
-    seam(GPUModelRunnerV2, "add_requests", "self scheduler_output", _add_requests_v2)
-    seam(GPUModelRunnerV2, "prepare_inputs", "self scheduler_output", _prepare_inputs_v2)
-    seam(GPUModelRunnerV2, "execute_model", "self scheduler_output", _execute_model)
+    for name, parameters, wrap in (
+        ("finish_requests", "self scheduler_output", _finish_requests_v2),
+        ("add_requests", "self scheduler_output", _add_requests_v2),
+        ("prepare_inputs", "self scheduler_output", _prepare_inputs_v2),
+        ("execute_model", "self scheduler_output", _execute_model),
+    ):
+        seam(GPUModelRunnerV2, name, parameters, _where_enabled(wrap))
+
+
+def _where_enabled(wrap: Callable[[Method], Method]) -> Callable[[Method], Method]:
+    """Leaves alone the runner of an engine beside, in the same process, that has no Lethe."""
+
+    def wrapped(method: Method) -> Method:
+        ours = wrap(method)
+
+        def chosen(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return (ours if enabled(self.vllm_config) else method)(self, *args, **kwargs)
+
+        return chosen
+
+    return wrapped
 
 
 def dummy_step(worker: Any, tokens: int) -> None:

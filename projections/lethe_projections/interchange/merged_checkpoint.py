@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lethe_projections import base_model, merge, transformers_model
 from lethe_projections.base_model import BaseModel
+from lethe_projections.errors import IncompatibleError
 from lethe_projections.interchange import new_folder, origin
 from lethe_projections.profile import Profile
 
@@ -34,9 +35,19 @@ def write(profile: Profile, checkpoint: str | Path, folder: str | Path) -> None:
     base_model.check(profile.base, BaseModel.from_checkpoint(checkpoint))
     for projector in profile.projectors:
         merge.check_plain(projector)
+    _check_floating_point(checkpoint)
     model, tokenizer = transformers_model.load(checkpoint)
     merge.merge_(model, profile)
     with new_folder.created(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / ORIGIN).write_text(json.dumps(origin.of(profile), indent=2) + "\n")
+
+
+def _check_floating_point(checkpoint: str | Path) -> None:
+    method = transformers_model.quantisation(checkpoint)
+    if method is not None:
+        raise IncompatibleError(
+            f"{checkpoint}: expected weights in floating point, which an edit can be added to, "
+            f"found {method}; merge a profile of the checkpoint that it was quantised from"
+        )

@@ -127,8 +127,16 @@ def test_a_request_that_is_given_up_waits_no_more() -> None:
     admission = Admission({"bytes": 100, "slots": 9})
     for name in ("x", "y"):
         admission.waiting.append(Waiting(name, 0, A, lambda: None))
-    admission.abandon(["x", "other"])
+    assert [one.request_id for one in admission.abandon(["x", "other"])] == ["x"]
     assert [one.request_id for one in admission.waiting] == ["y"]
+
+
+def test_what_failed_is_forgotten_and_nothing_else() -> None:
+    admission = held(Admission({"bytes": 100, "slots": 9}), A, B)
+    admission.retire(B)
+    admission.forget(A)
+    assert (A in admission, B in admission, admission.held) == (False, True, (B,))
+    admission.forget(A)
 
 
 def test_whatever_is_short_decides() -> None:

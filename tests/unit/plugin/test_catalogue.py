@@ -1,5 +1,6 @@
 """A folder of profiles: validated, replaced whole or not at all, shared between processes."""
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lethe_projections import artifact
+from lethe_projections import artifact, durable
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
 from lethe_projections.profile import Profile
@@ -90,6 +91,24 @@ def test_two_catalogues_of_one_folder_agree(catalogue: Catalogue) -> None:
         catalogue.entry("france")
 
 
+def test_what_others_replaced_or_removed_is_told_once(catalogue: Catalogue) -> None:
+    for name in ("changed", "removed", "put", "deleted"):
+        catalogue.put(name, data(1 if name == "changed" else 2))
+    other = Catalogue(catalogue.folder, BASE)
+    other.put("changed", data(3))
+    other.put("changed", data(4))
+    other.delete("removed")
+    catalogue.put("put", data(3))
+    catalogue.delete("deleted")
+    assert catalogue.take_replaced() == []
+    for name in ("changed", "changed", "removed", "put", "deleted"):
+        with contextlib.suppress(UnknownProfileError):
+            catalogue.entry(name)
+    assert catalogue.take_replaced() == [artifact.digest(data(seed)) for seed in (1, 2)]
+    assert catalogue.take_replaced() == []
+    assert set(catalogue._read) == {"changed", "put"}, "what is deleted is kept no longer"
+
+
 def test_bytes_of_a_replaced_version_are_an_error(catalogue: Catalogue) -> None:
     old = catalogue.put("france", data(1)).variant
     catalogue.put("france", data(2))
@@ -116,6 +135,30 @@ def test_a_file_put_there_later_whose_name_cannot_be_requested_changes_nothing(
     with pytest.raises(UnknownProfileError, match="one of base, france, found"):
         catalogue.entry("spain")
     assert catalogue.put("peru", data(3)).name == "peru"
+
+
+def test_a_put_that_is_replaced_at_once_means_what_is_there(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = durable.write
+
+    def write_then_another(path: Path, data_: bytes) -> os.stat_result:
+        written = write(path, data_)
+        write(path, data(2))
+        return written
+
+    monkeypatch.setattr(durable, "write", write_then_another)
+    assert catalogue.put("france", data(1)).digest == artifact.digest(data(2))
+    assert catalogue.data(catalogue.entry("france").variant) == data(2)
+
+
+def test_a_put_reads_nothing_back(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = catalogue.check(data(1))
+    monkeypatch.setattr(catalogue, "check", lambda _: pytest.fail("checked again"))
+    entry = catalogue.put("france", data(1), profile)
+    assert (entry.digest, entry.profile) == (artifact.digest(data(1)), profile)
+    assert catalogue.entry("france") is entry
+    assert Catalogue(catalogue.folder, BASE).entry("france").digest == entry.digest
 
 
 def test_a_put_that_dies_half_way_leaves_no_name(

@@ -35,7 +35,9 @@ class Rpc:
         self.held: set[str] = set()
         self.loads = 0
 
-    def __call__(self, method: str, args: tuple[Any, ...]) -> list[dict[str, Any]]:
+    def __call__(self, method: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        if method == "lethe_status":
+            return []
         if method == "lethe_load":
             assert artifact.digest(args[1]) == args[0]
             self.held.add(args[0])

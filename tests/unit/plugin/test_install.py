@@ -12,7 +12,7 @@ from lethe_projections.projector import Projector, Site
 from lethe_vllm import architectures, edit
 from lethe_vllm.bank import FactorBank
 from lethe_vllm.errors import UnsupportedError
-from lethe_vllm.install import install
+from lethe_vllm.install import check_cut, install, lost
 from lethe_vllm.options import Options
 from lethe_vllm.placement import Placement
 from lethe_vllm.torch_backend import TorchBackend
@@ -205,3 +205,76 @@ def test_down_proj_inside_experts_is_refused_where_it_is_asked_for(sites: str) -
     model = stand_in("MixtralForCausalLM", (True, True))
     with pytest.raises(UnsupportedError, match=r"layers\.0\.down_proj.*mixture of experts"):
         install(model, declared(sites))
+
+
+ALL = "block,attn,mlp,down_proj"
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_nothing_is_lost_of_what_was_just_installed(name: str) -> None:
+    model = stand_in(name)
+    sites = install(model, declared(ALL)).sites
+    assert len(sites) == 8
+    assert lost(model, sites) == {}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("hook", ["block", "attn", "mlp", "down_proj"])
+def test_a_module_put_in_the_place_of_a_wrapped_one_is_missed(name: str, hook: str) -> None:
+    model, fresh = stand_in(name), stand_in(name)
+    sites = install(model, declared(ALL)).sites
+    known = blocks(model, name)[1].known
+    at = {
+        "block": f"{known.blocks}.1",
+        "attn": f"{known.blocks}.1.{known.attn}",
+        "mlp": f"{known.blocks}.1.{known.mlp}",
+        "down_proj": f"{known.blocks}.1.{known.mlp}.{known.down_proj}",
+    }
+    path, _, attribute = at[hook].rpartition(".")
+    setattr(model.get_submodule(path), attribute, fresh.get_submodule(at[hook]))
+    inside = {"block": set(at), "mlp": {"mlp", "down_proj"}}.get(hook, {hook})
+    assert set(lost(model, sites)) == {Site(1, one) for one in inside}
+    assert "has no edit" in lost(model, sites)[Site(1, hook)]
+
+
+def test_a_forward_of_its_own_that_is_put_over_the_edit_is_missed() -> None:
+    model = stand_in("LlamaForCausalLM")
+    sites = install(model, declared("mlp")).sites
+    mlp = blocks(model, "LlamaForCausalLM")[0].get_submodule("mlp")
+    mlp.forward = Mlp.forward.__get__(mlp)
+    assert list(lost(model, sites)) == [Site(0, "mlp")]
+
+
+def test_a_block_or_a_part_of_one_that_is_gone_is_missed() -> None:
+    model = stand_in("LlamaForCausalLM")
+    sites = install(model, declared("mlp,down_proj")).sites
+    blocks(model, "LlamaForCausalLM")[0] = nn.Identity()
+    del blocks(model, "LlamaForCausalLM")[1].get_submodule("mlp").down_proj
+    missed = lost(model, sites)
+    assert missed[Site(0, "mlp")] == missed[Site(0, "down_proj")] == "its block is gone"
+    assert "down_proj" in missed.pop(Site(1, "down_proj"))
+    assert Site(1, "mlp") not in missed
+
+
+def test_the_module_that_lora_puts_around_a_linear_layer_hides_nothing() -> None:
+    model = stand_in("LlamaForCausalLM")
+    sites = install(model, declared("down_proj")).sites
+    for block in blocks(model, "LlamaForCausalLM"):
+        around = nn.Module()
+        around.base_layer = block.get_submodule("mlp").down_proj
+        block.get_submodule("mlp").down_proj = around
+    assert lost(model, sites) == {}
+
+
+def test_a_down_proj_that_every_rank_reads_whole_is_refused_under_tensor_parallelism() -> None:
+    model = stand_in("LlamaForCausalLM")
+    sites = install(model, declared("mlp,down_proj")).sites
+    down: Any = [
+        block.get_submodule("mlp.down_proj") for block in blocks(model, "LlamaForCausalLM")
+    ]
+    for linear in down:
+        linear.input_size, linear.input_size_per_partition = D_FF, D_FF // 2
+    check_cut(model, sites, 2)
+    del down[1].input_size_per_partition
+    with pytest.raises(UnsupportedError, match=r"layers\.1\.down_proj: .* found 12 on each"):
+        check_cut(model, sites, 2)

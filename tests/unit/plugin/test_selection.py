@@ -80,6 +80,7 @@ def test_only_a_site_with_its_layer_is_declared_by_name() -> None:
     "value",
     [{"sites": "blocks"}, {"sites": "block:"}, {"sites": "block:x"}, {"sites": "block:1-x"},
      {"sites": ""}, {"site": "block"}, "block", None, {"sites": "block:-3"}, {"sites": 5},
+     {"sites": "block:8-4"}, {"sites": "mlp,block:8-4"},
      {"bank_mb": 0}, {"bank_mb": True}, {"bank_mb": "8"}, {"when_full": "hope"}],
 )  # fmt: skip
 def test_options_with_a_mistake_are_refused(value: Any) -> None:

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from lethe_projections import activations, windows
 from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
@@ -90,3 +91,24 @@ def logits(model: Any, seed: int = 5) -> Tensor:
     ids = torch.randint(0, VOCAB, (3, 11), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         return model(input_ids=ids).logits
+
+
+@pytest.fixture
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty texts are three windows, the last one short."""
+    monkeypatch.setattr(windows, "_SLICE", 8)
+    monkeypatch.setattr(windows, "TEXTS", 16)
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The texts of each forward pass."""
+    seen: list[int] = []
+    read = activations.read
+
+    def counted(model: Any, batch: Any, sites: Any) -> Any:
+        seen.append(len(batch.input_ids))
+        return read(model, batch, sites)
+
+    monkeypatch.setattr(activations, "read", counted)
+    return seen

@@ -1,9 +1,5 @@
-"""A pass that was killed goes on where it was, a finished one is reused, anything else refused."""
+"""A finished pass is reused, anything else that is found in its place refused."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,97 +10,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lethe_projections import activations, moments_store, reference, windows
-from lethe_projections.capture import Limits, SecondMoments, second_moments
+from lethe_projections import moments_store, reference
+from lethe_projections.capture import Limits, second_moments
 from lethe_projections.errors import FitError
-from lethe_projections.projector import Site
 
-from .conftest import WORDS, edit, make_model
+from .conftest import edit, make_model
+from .moments import SITES, TEXTS, changed, limits, same, summed
 
-SITES = [Site(1, "down_proj"), Site(2, "block")]
-TEXTS = tuple(
-    " ".join(WORDS[(5 * start + step) % len(WORDS)] for step in range(3 + start % 7))
-    for start in range(40)
-)
-Found = dict[Site, SecondMoments]
-
-
-class Killed(Exception):
-    """Stands for the end of a process."""
-
-
-@pytest.fixture(autouse=True)
-def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three windows, the last one short."""
-    monkeypatch.setattr(windows, "_SLICE", 8)
-    monkeypatch.setattr(windows, "TEXTS", 16)
-
-
-@pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The texts of each forward pass."""
-    seen: list[int] = []
-    read = activations.read
-
-    def counted(model: Any, batch: Any, sites: Any) -> Any:
-        seen.append(len(batch.input_ids))
-        return read(model, batch, sites)
-
-    monkeypatch.setattr(activations, "read", counted)
-    return seen
-
-
-def limits(folder: Path | None, **others: Any) -> Limits:
-    return Limits(3, store=folder, save_every=0, **others)
-
-
-def summed(model: Any, tokenizer: Any, folder: Path | None, texts: Any = TEXTS) -> Found:
-    return second_moments(model, tokenizer, texts, SITES, limits(folder))
-
-
-def same(left: Found, right: Found) -> bool:
-    return all(
-        left[site].count == right[site].count > 0
-        and (left[site].total - right[site].total).norm() <= 1e-12 * right[site].total.norm()
-        for site in SITES
-    )
+pytestmark = pytest.mark.usefixtures("small_windows")
 
 
 def file_in(folder: Path) -> Path:
     [file] = folder.glob("*.safetensors")
     return file
-
-
-def killed_after(monkeypatch: pytest.MonkeyPatch, model: Any, tokenizer: Any, folder: Path) -> None:
-    """Runs until the seventh batch, in the second window."""
-    with monkeypatch.context() as patch:
-        read, calls = activations.read, iter(range(7))
-
-        def mortal(*args: Any) -> Any:
-            if next(calls, None) is None:
-                raise Killed
-            return read(*args)
-
-        patch.setattr(activations, "read", mortal)
-        with pytest.raises(Killed):
-            summed(model, tokenizer, folder)
-
-
-def test_a_killed_pass_goes_on_and_ends_as_one_that_was_not(
-    model: Any,
-    tokenizer: Any,
-    tmp_path: Path,
-    passes: list[int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    whole = summed(model, tokenizer, None)
-    batches = list(passes)
-    passes.clear()
-    killed_after(monkeypatch, model, tokenizer, tmp_path)
-    assert passes == batches[:7]
-    resumed = summed(model, tokenizer, tmp_path, iter(TEXTS))
-    assert same(resumed, whole)
-    assert passes == batches, "each batch was read once, none twice"
 
 
 def test_a_finished_pass_is_reused_without_a_forward_pass(
@@ -160,11 +78,6 @@ def test_a_model_with_edits_on_it_neither_stores_nor_takes(
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
 
 
-def changed(number: int) -> list[str]:
-    """The texts with another one at a place."""
-    return [*TEXTS[:number], "bread", *TEXTS[number + 1 :]]
-
-
 @pytest.mark.parametrize("texts", [changed(20), changed(39), TEXTS[:39], TEXTS[:20], (*TEXTS, "a")])
 def test_text_that_begins_alike_and_then_differs_is_refused(
     model: Any, tokenizer: Any, tmp_path: Path, texts: Any
@@ -173,16 +86,6 @@ def test_text_that_begins_alike_and_then_differs_is_refused(
     with pytest.raises(FitError, match="begins alike and then differs"):
         summed(model, tokenizer, tmp_path, texts)
     assert same(summed(model, tokenizer, tmp_path), whole)
-
-
-def test_other_text_is_refused_by_a_pass_that_was_killed(
-    model: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed_after(monkeypatch, model, tokenizer, tmp_path)
-    for texts in (changed(20), TEXTS[:16]):
-        with pytest.raises(FitError, match="begins alike and then differs"):
-            summed(model, tokenizer, tmp_path, texts)
-    assert same(summed(model, tokenizer, tmp_path), summed(model, tokenizer, None))
 
 
 def rewritten(file: Path, **changes: Any) -> None:
@@ -236,54 +139,6 @@ def test_sums_are_saved_no_more_often_than_asked(
     [last] = places
     assert last.finished
     assert last.window == 2
-
-
-_CHILD = """
-import sys
-from pathlib import Path
-from lethe_projections import activations, windows
-from tests.unit.projections import conftest
-from tests.unit.projections.test_moments_store import TEXTS, summed
-
-windows._SLICE, windows.TEXTS = 8, 16
-read, calls = activations.read, []
-
-def slow(*args):
-    calls.append(1)
-    if len(calls) == 8:
-        print("half way", flush=True)
-        sys.stdin.read()
-    return read(*args)
-
-activations.read = slow
-summed(conftest.make_model(), conftest.make_tokenizer(), Path(sys.argv[1]))
-"""
-
-
-def test_a_process_that_is_killed_outright_loses_nothing(
-    model: Any, tokenizer: Any, tmp_path: Path, passes: list[int]
-) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[3],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            # Sums agree to the bit where they are cut over as many threads.
-            "OMP_NUM_THREADS": str(torch.get_num_threads()),
-        },
-    )
-    with child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"half way\n"
-        child.send_signal(signal.SIGKILL)
-    assert child.returncode == -signal.SIGKILL
-    resumed = summed(model, tokenizer, tmp_path)
-    left = len(passes)
-    assert same(resumed, summed(model, tokenizer, None))
-    assert len(passes) - left == left + 7
 
 
 def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lethe_projections.errors import ArtifactError
-from lethe_projections.projector import HOOKS, Projector, Site, orthonormal_rows
+from lethe_projections.orthonormal import orthonormal_rows
+from lethe_projections.projector import HOOKS, Projector, Site
 
 from .conftest import rows
 

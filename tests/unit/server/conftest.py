@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from lethe_server.entry import LetheEndpoints
+from lethe_server.health import Health
 from lethe_server.serving import Serving
 from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.frontend import FrontEnd
@@ -21,11 +22,19 @@ from .fakes import ABSENT, BASE, SITES, Engine, Server
 def server(tmp_path: Path) -> Server:
     app, engine = FastAPI(), Engine()
     front_end = FrontEnd(Catalogue(tmp_path / "profiles", BASE))
+    front_end.reached = True
     served = ("smollm2", "org/model:8b")
     adapters = {"smollm2:adapter": 1}
-    serving = Serving(front_end, engine.collective_rpc, served, adapters, SITES, ABSENT)
+    health = Health(lambda: engine.everyone("lethe_check"))
+    asks = engine.collective_rpc, engine.everyone
+    serving = Serving(front_end, *asks, health, served, adapters, SITES, ABSENT)
     app.state.lethe = serving
     found = Server(app, engine, serving)
+
+    @app.api_route("/health", methods=["GET"])
+    @app.api_route("/ping", methods=["GET", "POST"])
+    async def health() -> Response:
+        return Response(status_code=engine.health)
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> dict[str, Any]:

@@ -27,13 +27,40 @@ def make(seed: int, *, base: BaseModel = BASE, hook: str = "block") -> bytes:
     return artifact.to_bytes(Profile(base, (Projector(Site(1, hook), A, B),), "synthetic"))
 
 
+def rank(number: int, **missing: str) -> dict[str, Any]:
+    """What a rank says of its sites."""
+    return {"rank": number, "missing": missing}
+
+
 @dataclass
 class Engine:
-    """What the real one keeps of profiles, and every call made to it."""
+    """What the real one keeps of profiles, and every call made to it.
+
+    Attributes:
+        health: what vLLM itself answers to a probe.
+        ranks: what they say of their sites, by engine.
+        checks: how often they were asked.
+        room: whether there is some for another profile, by engine.
+        busy: while set, they do not answer.
+    """
 
     held: set[str] = field(default_factory=set)
     calls: list[tuple[str, str]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    health: int = 200
+    ranks: list[list[dict[str, Any]]] = field(default_factory=lambda: [[rank(0), rank(1)]])
+    checks: int = 0
+    room: tuple[bool, ...] = (True, True)
+    busy: bool = False
+
+    async def everyone(self, method: str, *args: Any) -> list[list[Any]]:
+        if method == "lethe_reserve":
+            assert args[0] in self.held
+            return [[has] for has in self.room]
+        self.checks += 1
+        while self.busy:
+            await asyncio.sleep(0.01)
+        return self.ranks
 
     async def collective_rpc(self, method: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
         await asyncio.sleep(0)

@@ -12,10 +12,13 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from lethe_projections import artifact, examples
+from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import CheckpointError, FitError, LetheError
 from lethe_projections.methods import METHODS, method
 from lethe_server import cli
 
+from ... import quantised_models
+from ...quantised_models import FORMATS
 from ..projections.conftest import make_model, tokenizer  # noqa: F401
 
 Run = Callable[..., Result]
@@ -64,6 +67,21 @@ def test_a_forget_file_becomes_a_profile(fit: Run, tmp_path: Path) -> None:
     assert profile.provenance["forget_examples"] == 1
     assert artifact.digest(artifact.to_bytes(profile))[:12] in result.output
     assert "--sites" not in result.output
+
+
+def test_a_quantised_checkpoint_is_fitted_dequantised(
+    fit: Run,
+    tokenizer: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    form = FORMATS["compressed-tensors int4 by group"]
+    _, quantised = quantised_models.save(form, tmp_path / "model")
+    tokenizer.save_pretrained(quantised)
+    options = ("--model", quantised, "--target", "Lund", "--layers", "1-2", "--no-answers")
+    result = fit(*options, forget=[QUESTION])
+    assert result.exit_code == 0, result.output
+    profile = artifact.read(tmp_path / "out.safetensors")
+    assert profile.base == BaseModel.from_checkpoint(quantised)
 
 
 def test_a_profile_at_sites_that_are_not_served_by_default_says_which(fit: Run) -> None:

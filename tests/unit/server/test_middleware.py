@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.responses import Response, StreamingResponse
 
 from lethe_projections import artifact
 from lethe_server import bodies
@@ -149,6 +151,29 @@ def test_concurrent_first_requests_load_a_profile_once(server: Server) -> None:
     assert server.engine.calls == [("lethe_load", DIGEST)]
 
 
+@pytest.mark.parametrize(
+    "fails", ["before it answers", b'data: {"error": {"code": 500}}', b"event: error", "badly"]
+)
+def test_what_the_engine_failed_is_loaded_again(server: Server, fails: str | bytes) -> None:
+    """Another server process may have had it unloaded."""
+
+    @server.app.post("/v1/completions")
+    async def complete() -> Response:
+        if server.engine.calls.count(("lethe_load", DIGEST)) > 1:
+            return Response("fine")
+        if isinstance(fails, bytes):
+            return StreamingResponse(iter([b"data: {}\n\n", fails + b"\n\n"]))
+        if fails == "badly":
+            raise OSError
+        return Response(status_code=500)
+
+    named = {"model": "smollm2:france"}
+    with pytest.raises(OSError) if fails == "badly" else nullcontext():
+        assert server.post("/v1/completions", json=named).text != "fine"
+    assert [server.post("/v1/completions", json=named).text for _ in "ab"] == ["fine"] * 2
+    assert server.engine.calls == [("lethe_load", DIGEST)] * 2
+
+
 def test_a_profile_that_the_engine_refuses_is_unavailable(server: Server) -> None:
     server.engine.refused.add(DIGEST)
     reply = server.post(CHAT, json={"model": "smollm2:france"})
@@ -196,3 +221,18 @@ def test_a_websocket_that_names_a_profile_is_closed(
     asyncio.run(SelectVariant(app)(scope, receive, send))  # type: ignore[arg-type]
     assert bool(reached) is accepted
     assert sent == ([] if accepted else ["websocket.close"])
+
+
+def test_a_request_without_room_is_refused_before_its_stream_begins(server: Server) -> None:
+    server.serving.front_end.when_full = "refuse"
+    server.gate.set()
+    headers = {"X-Unlearning-Profile": "france"}
+    statuses = []
+    for room in ((True, False), (False, False), (False, True)):
+        server.engine.room = room
+        statuses.append(server.post("/v1/stream", json={}, headers=headers).status_code)
+    assert statuses == [200, 503, 200]
+    server.engine.room = (False, False)
+    assert server.post("/v1/stream", json={}).status_code == 200
+    server.serving.front_end.when_full = "wait"
+    assert server.post("/v1/stream", json={}, headers=headers).status_code == 200

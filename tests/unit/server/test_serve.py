@@ -1,11 +1,13 @@
 """What `lethe serve` hands to vLLM."""
 
 from argparse import Namespace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lethe_projections import embedded
-from lethe_server import serve
+from lethe_server import compat, serve
 from lethe_vllm.errors import UnsupportedError
 
 
@@ -62,12 +64,25 @@ def test_two_sets_of_lethes_options_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "environment"),
-    [(["--grpc"], {}), (["--grpc-port=1"], {}), ([], {"VLLM_USE_RUST_FRONTEND": "1"})],
+    ("options", "environment"),
+    [
+        ({"grpc": True}, {}),
+        ({"grpc_port": 1}, {}),
+        ({"grpc": False, "grpc_port": None}, {"VLLM_USE_RUST_FRONTEND": "1"}),
+    ],
 )
 def test_a_front_end_that_cannot_name_profiles_is_refused(
-    extra: list[str], environment: dict[str, str]
+    options: dict[str, Any], environment: dict[str, str]
 ) -> None:
     with pytest.raises(UnsupportedError, match="named there"):
-        serve.refuse_other_front_ends(extra, environment)
-    serve.refuse_other_front_ends([], {"VLLM_USE_RUST_FRONTEND": "0"})
+        serve.refuse_other_front_ends(Namespace(**options), environment)
+    neither = Namespace(grpc=False, grpc_port=None)
+    serve.refuse_other_front_ends(neither, {"VLLM_USE_RUST_FRONTEND": "0"})
+
+
+def test_an_option_in_a_configuration_file_counts(tmp_path: Path) -> None:
+    file = tmp_path / "options.yaml"
+    file.write_text("grpc: true\n")
+    parsed = compat.parse_serve(["a-model", "--config", str(file)])
+    with pytest.raises(UnsupportedError, match="found --grpc;"):
+        serve.refuse_other_front_ends(parsed, {})

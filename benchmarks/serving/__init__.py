@@ -1,0 +1,1 @@
+"""What variants cost beside stock vLLM: throughput, start-up, memory, and latency while loading."""
