@@ -24,7 +24,7 @@ demo: setup ## fit two profiles, serve them beside the base, show the answers (P
 	@$(VENV)/lethe demo --port $(PORT)
 
 test: setup ## every test (ARGS=... goes to pytest, JOBS=2 processes side by side)
-	@$(VENV)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(VENV)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 test-unit: setup ## the tests that need no engine and no server (ARGS=...)
 	@$(VENV)/python -m pytest tests/unit $(ARGS)

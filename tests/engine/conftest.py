@@ -99,7 +99,7 @@ def running(checkpoint: str, cache: Path, **options: Any) -> Iterator[Any]:
     settings = {
         "dtype": "float32",
         "max_model_len": 2048,
-        "kv_cache_memory_bytes": 1 << 30,
+        "kv_cache_memory_bytes": 1 << 29,
         "max_logprobs": 20,
         "enforce_eager": True,
     }

@@ -1,5 +1,6 @@
 """One real server for all tests of this folder: `lethe serve embedded`, eager, in float32."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ START_SECONDS = 300
 OPTIONS = [
     *("--sites", "block,mlp,down_proj"),
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
-    *("--kv-cache-memory-bytes", "1G", "--enable-prompt-tokens-details", "--api-key", API_KEY),
+    *("--kv-cache-memory-bytes", "512M", "--enable-prompt-tokens-details", "--api-key", API_KEY),
 ]
 
 
@@ -61,7 +62,10 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
     }
     command = [sys.executable, "-m", "lethe_server", "serve", "embedded", "--port", str(port)]
     log = folder / "server.log"
-    with log.open("wb") as output:
+    with ExitStack() as stack:
+        if "--data-parallel-size" in options:
+            stack.enter_context(_alone(folder.parents[1] / "several-engines.lock"))
+        output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
             [*command, *options],
             stdout=output,
@@ -70,12 +74,18 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
             # Not a session of its own: see lethe_server.demo.
             process_group=0,
         )
-    try:
+        stack.callback(_stop, process)
         found = Server(f"http://127.0.0.1:{port}", log, process.pid)
         _wait(found, process)
         yield found
-    finally:
-        _stop(process)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One test process at a time: two of these servers beside the others take over 22 GB."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
