@@ -5,7 +5,7 @@ An engine serves variants if and only if that key is there, or `VLLM_PLUGINS` na
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,12 +50,14 @@ class Options:
             wait in host memory until a request needs them.
         when_full: what becomes of a request whose profile has no room there, since running
             requests use all the others: `wait`, or `refuse` (503).
+        server: settings of the HTTP server; they only travel with these.
     """
 
     sites: str = DEFAULT_SITES
     profiles: Path | None = None
     bank_mb: int = DEFAULT_BANK_MB
     when_full: str = WAIT
+    server: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, value: Any) -> Self:

@@ -11,6 +11,7 @@ from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 from lethe_server.health import Health
+from lethe_server.settings import Settings
 from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
 from lethe_vllm.catalogue import Catalogue, Entry
@@ -39,6 +40,7 @@ class Serving:
         adapters: other names that vLLM serves (LoRA), as they are now.
         sites: installed in the engine.
         absent: declared, but not in this model, and why.
+        settings: of this server.
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
@@ -52,6 +54,7 @@ class Serving:
     adapters: Mapping[str, Any]
     sites: frozenset[Site]
     absent: Mapping[Site, str] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -170,6 +173,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
         adapters=models.lora_requests,
         sites=sites,
         absent=absent,
+        settings=Settings.parse(options.server),
     )
 
 
