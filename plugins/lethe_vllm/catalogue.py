@@ -1,25 +1,29 @@
-"""Named profiles in a folder, `NAME.safetensors` each. Knows nothing of the engine.
+"""Named profiles for one base model. Knows nothing of the engine.
 
-The folder is the truth: every look-up compares the file's identity with what was last read, so
-several processes that share it agree, and a file dropped into it is served. Writes are atomic.
+Puts the store's parts together: a name's digest from the database, the object of that digest,
+validated once. What a name means is looked up for every request, so all that share a store agree.
 """
 
-import contextlib
-import os
+import logging
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from lethe_projections import artifact, base_model, durable
+from lethe_projections import artifact, base_model
 from lethe_projections.base_model import BaseModel
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
 from lethe_projections.profile import Profile
-from lethe_vllm.errors import UnavailableError, UnknownProfileError
-from lethe_vllm.selection import BASE, Part, Selection, Variant, check_name, is_name
+from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.selection import Part, Selection, Variant, check_name
+from lethe_vllm.store.database import open_database
+from lethe_vllm.store.drop_ins import DropIns
+from lethe_vllm.store.names import DELETE, Change, Named, Names, Version, unknown
+from lethe_vllm.store.objects import Objects
+from lethe_vllm.store.place import Place
 
-SUFFIX = ".safetensors"
+logger = logging.getLogger("vllm.lethe")
 
 
 @dataclass(frozen=True)
@@ -27,77 +31,78 @@ class Entry:
     """A profile under its name, validated against the base model.
 
     Attributes:
-        name: what requests call it.
-        digest: sha256 of its file.
+        named: its name, and what that means now.
         profile: its contents.
-        modified: Unix time in seconds of the file's last change.
     """
 
-    name: str
-    digest: str
+    named: Named
     profile: Profile
-    modified: float
+
+    @property
+    def name(self) -> str:
+        """What requests call it."""
+        return self.named.name
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of its artifact."""
+        return self.named.digest or ""
 
     @property
     def variant(self) -> Variant:
+        """What serves a request for it."""
         return Variant(self.name, self.digest)
 
 
 class Catalogue:
-    """Profiles by name, for one base model.
+    """Profiles by name, for one base model; for any thread.
 
     Attributes:
-        folder: where the files are.
         base: the model they must be for.
+        names: what each means.
+        objects: the artifacts.
     """
 
-    def __init__(self, folder: Path | None, base: BaseModel) -> None:
-        """Opens `folder`, which is created if missing; None makes a private one for this process.
+    def __init__(self, place: Place | Path | None, base: BaseModel) -> None:
+        """Opens a store, which is made if missing.
+
+        Args:
+            place: where; a folder of profiles alone; or None for a private, empty one.
+            base: the model.
 
         Raises:
-            LetheError: a file in it is not a valid profile for `base`, or its name could not be
-                requested.
+            LetheError: it cannot be opened, or a file in the folder of profiles is not a valid
+                profile for `base`, or its name could not be requested.
         """
-        self._private = tempfile.TemporaryDirectory(prefix="lethe-") if folder is None else None
-        self.folder = Path(self._private.name) if self._private else Path(folder or "")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._private = tempfile.TemporaryDirectory(prefix="lethe-") if place is None else None
+        if not isinstance(place, Place):
+            place = Place.of(Path(self._private.name) if self._private else place, None, None)
         self.base = base
-        self._read: dict[str, tuple[tuple[int, ...], Entry]] = {}
-        self._replaced: list[str] = []
-        self._lock = threading.Lock()
-        for file in self._files():
-            self.entry(_name(file))
+        self.folder = place.drop_ins
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.objects = Objects(place.objects)
+        self.names = Names(open_database(place.database), base.fingerprint)
+        self._profiles: dict[str, Profile] = {}
+        self._reading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._drop_ins = None if self.folder is None else self._opened(self.folder)
 
-    def names(self) -> list[str]:
-        """Every name, sorted; not of files put there since whose name could not be requested."""
-        return sorted(_name(file) for file in self._files() if is_name(_name(file)))
+    def listed(self) -> list[str]:
+        """Every name, sorted."""
+        if self._drop_ins is not None:
+            for error in self._drop_ins.look_at_all():
+                logger.warning("Left out of the list: %s", error)
+        return list(self.names.all())
 
     def entry(self, name: str) -> Entry:
-        """The profile of that name, as its file is now.
+        """The profile that a name means now.
 
         Raises:
             UnknownProfileError: there is none.
-            LetheError: its file is not a valid profile for the base model.
+            LetheError: its artifact is damaged, or the store does not answer.
         """
-        file = self.folder / f"{check_name(name)}{SUFFIX}"
-        try:
-            with file.open("rb") as handle:
-                return self._entry(name, os.fstat(handle.fileno()), file)
-        except FileNotFoundError:
-            self._forget(name)
-            raise self._unknown(name) from None
-
-    def take_replaced(self) -> list[str]:
-        """Digests that a name had, until somebody else changed or removed its file; told once."""
-        with self._lock:
-            taken, self._replaced = self._replaced, []
-        return taken
-
-    def _forget(self, name: str) -> None:
-        with self._lock:
-            known = self._read.pop(name, None)
-            if known is not None:
-                self._replaced.append(known[1].digest)
+        named = self._named(name)
+        return Entry(named, self._profile(name, named.digest or ""))
 
     def find(self, selection: Selection) -> tuple[Entry, ...]:
         """The profiles that a selection means now, sorted by name; () for the base.
@@ -108,58 +113,32 @@ class Catalogue:
         """
         return () if selection.is_base else tuple(map(self._find, selection.parts))
 
-    def _find(self, part: Part) -> Entry:
-        entry = self.entry(part.name)
-        if part.digest is not None and not entry.digest.startswith(part.digest):
-            raise UnknownProfileError(
-                f"profile {part.name}: expected digest {part.digest}, found "
-                f"{entry.digest}; it was replaced: ask for the new digest, or for the name alone"
-            )
-        return entry
+    def take_replaced(self) -> list[str]:
+        """Digests that a name had, until another process or a file changed that; told once."""
+        replaced = self.names.take_replaced()
+        if replaced:
+            self._forget_unnamed()
+        return replaced
 
     def holds(self, digest: str) -> bool:
-        """Whether some name has this digest. Of thousands, those are opened that changed."""
-        with os.scandir(self.folder) as files:
-            return any(self._has(file, digest) for file in files)
-
-    def _has(self, file: os.DirEntry[str], digest: str) -> bool:
-        name = file.name.removesuffix(SUFFIX)
-        if name == file.name or not is_name(name):
-            return False
-        try:
-            known = self._read.get(name)
-            if known is None or known[0] != _identity(file.stat()):
-                return self.entry(name).digest == digest
-            return known[1].digest == digest
-        except (FileNotFoundError, LetheError):
-            return False  # deleted since the folder was listed, or no profile, and so not this one
+        """Whether some name has this digest."""
+        return self.names.holds(digest)
 
     def profile(self, variant: Variant) -> Profile:
-        """The contents of a single profile.
+        """The contents of a single profile, also if its name means something else by now.
 
         Raises:
-            UnknownProfileError: its name was deleted.
-            UnavailableError: the file changed since the variant was resolved.
             LetheError: as `entry`.
         """
-        entry = self.entry(variant.name)
-        if entry.digest != variant.digest:
-            raise _changed(variant)
-        return entry.profile
+        return self._profile(variant.name, variant.digest)
 
     def data(self, variant: Variant) -> bytes:
-        """The artifact's bytes.
+        """The artifact of a single profile, also if its name means something else by now.
 
         Raises:
-            UnavailableError: the file changed since the variant was resolved.
+            UnavailableError: it is gone or damaged.
         """
-        try:
-            data = (self.folder / f"{check_name(variant.name)}{SUFFIX}").read_bytes()
-        except FileNotFoundError:
-            data = b""
-        if artifact.digest(data) != variant.digest:
-            raise _changed(variant)
-        return data
+        return self.objects.get(variant.digest)
 
     def check(self, data: bytes) -> Profile:
         """Validates an artifact against the format and the base model.
@@ -172,84 +151,140 @@ class Catalogue:
         base_model.check(profile.base, self.base)
         return profile
 
-    def put(self, name: str, data: bytes, checked: Profile | None = None) -> Entry:
-        """Stores a profile under a name, replacing what is there in one step.
+    def put(
+        self, name: str, data: bytes, checked: Profile | None = None, change: Change | None = None
+    ) -> Entry:
+        """Gives a name a profile, in one step.
 
         Args:
             name: what requests will call it.
             data: the artifact.
             checked: what `check` made of it, if it has.
+            change: how the history shall describe it.
 
         Raises:
-            LetheError: it is not a valid profile for the base model; nothing is changed.
+            LetheError: it is not a valid profile for the base model, or the name is pinned;
+                nothing is changed.
         """
-        file = self.folder / f"{check_name(name)}{SUFFIX}"
+        check_name(name)
         profile = checked or self.check(data)
-        written = durable.write(file, data)
-        with contextlib.suppress(FileNotFoundError):  # deleted already: `entry` says so
-            stat = file.stat()
-            # All but the time of the renaming.
-            if _identity(stat)[:-1] == _identity(written)[:-1]:
-                entry = Entry(name, artifact.digest(data), profile, stat.st_mtime)
-                with self._lock:
-                    self._read[name] = (_identity(stat), entry)
-        return self.entry(name)
+        digest = self.objects.put(data)
+        # Before the name says so, or a request could find the name and have to read it.
+        self._profiles[digest] = profile
+        named = self.names.change(name, change or Change(digest))
+        self._forget_unnamed()
+        return Entry(named, profile)
 
-    def delete(self, name: str) -> Variant:
-        """Forgets a name, also of a damaged file; returns what it was.
+    def delete(self, name: str, author: str = "") -> Variant:
+        """Takes a name's meaning away; returns what it was. Its history stays.
 
         Raises:
-            UnknownProfileError: there is none.
+            UnknownProfileError: it means nothing.
+            ConflictError: it is pinned.
         """
-        file = self.folder / f"{check_name(name)}{SUFFIX}"
-        try:
-            digest = artifact.digest(file.read_bytes())
-            file.unlink()
-        except FileNotFoundError:
-            raise self._unknown(name) from None
-        with self._lock:
-            self._read.pop(name, None)
-        durable.sync(self.folder)
-        return Variant(name, digest)
+        check_name(name)
+        dismissed = self._dismissed(name)
+        named = self.names.find(name)
+        if named is not None:
+            self.names.change(name, Change(None, DELETE, author=author))
+            self._forget_unnamed()
+            return Variant(name, named.digest or "")
+        if dismissed is not None:
+            return Variant(name, artifact.digest(dismissed))
+        raise unknown(name, self.names.all())
 
-    def _unknown(self, name: str) -> UnknownProfileError:
-        return UnknownProfileError(
-            f"profile: expected one of {', '.join([BASE, *self.names()])}, found '{name}'; "
-            "PUT it first, or correct the name"
+    def earlier(self, name: str, wanted: int | str | None = None) -> Version:
+        """A version that a name had before.
+
+        Args:
+            name: which.
+            wanted: its number, the start of its digest, or None for the last other profile.
+
+        Raises:
+            UnknownProfileError: there is no such version.
+        """
+        history = self.names.history(check_name(name))
+        now = history[0].digest if history else None
+        for version in history:
+            if version.digest is not None and _is_wanted(version, wanted, now):
+                return version
+        found = [f"{v.version} ({(v.digest or v.action)[:12]})" for v in history[:8]]
+        raise UnknownProfileError(
+            f"profile {name}: expected an earlier version{f' {wanted}' if wanted else ''}, found "
+            f"{', '.join(found) or 'none'}; choose one of these that is not deleted"
         )
 
-    def _files(self) -> Iterator[Path]:
-        return (file for file in self.folder.glob(f"*{SUFFIX}") if not file.name.startswith("."))
+    def evidence(self, digest: str) -> bytes | None:
+        """What was measured of a profile, as it lies beside the artifact or the files."""
+        suffix = ".evidence.json"
+        if self.folder is not None and (file := self.folder / f"{digest}{suffix}").is_file():
+            return file.read_bytes()
+        return self.objects.beside(digest, suffix)
 
-    def _entry(self, name: str, stat: os.stat_result, file: Path) -> Entry:
-        identity = _identity(stat)
-        with self._lock:
-            known = self._read.get(name)
-            if known is None or known[0] != identity:
-                before, known = known, (identity, self._validated(name, file, stat.st_mtime))
-                self._read[name] = known
-                if before is not None and before[1].digest != known[1].digest:
-                    self._replaced.append(before[1].digest)
-            return known[1]
+    def _opened(self, folder: Path) -> DropIns:
+        found = DropIns(folder, self.names, self._kept)
+        for name in found.unnamed():
+            check_name(name)
+        for error in found.look_at_all():
+            raise error
+        return found
 
-    def _validated(self, name: str, file: Path, modified: float) -> Entry:
-        data = file.read_bytes()
+    def _kept(self, data: bytes) -> str:
+        self.check(data)
+        return self.objects.put(data)
+
+    def _named(self, name: str) -> Named:
+        check_name(name)
+        if self._drop_ins is not None:
+            self._drop_ins.look(name)
+        named = self.names.find(name)
+        if named is None:
+            raise unknown(name, self.names.all())
+        return named
+
+    def _find(self, part: Part) -> Entry:
+        entry = self.entry(part.name)
+        if part.digest is not None and not entry.digest.startswith(part.digest):
+            raise UnknownProfileError(
+                f"profile {part.name}: expected digest {part.digest}, found "
+                f"{entry.digest}; it was replaced: ask for the new digest, or for the name alone"
+            )
+        return entry
+
+    def _profile(self, name: str, digest: str) -> Profile:
+        found = self._profiles.get(digest)
+        if found is not None:
+            return found
+        # Many first requests read it once.
+        with self._reading[digest]:
+            if digest not in self._profiles:
+                try:
+                    self._profiles[digest] = self.check(self.objects.get(digest))
+                except LetheError as error:
+                    raise type(error)(f"profile {name}: {error}") from error
+            return self._profiles[digest]
+
+    def _dismissed(self, name: str) -> bytes | None:
+        """The file of a name, if it is no profile; it is not looked at again until it changes."""
+        if self._drop_ins is None:
+            return None
         try:
-            return Entry(name, artifact.digest(data), self.check(data), modified)
-        except LetheError as error:
-            raise type(error)(f"profile {name} ({file.name}): {error}") from error
+            self._drop_ins.look(name)
+        except (ArtifactError, IncompatibleError):
+            return self._drop_ins.dismiss(name)
+        return None
+
+    def _forget_unnamed(self) -> None:
+        """Keeps in memory what some name means; the rest is read again where it is needed."""
+        named = {one.digest for one in self.names.all().values()}
+        for digest in [digest for digest in self._profiles if digest not in named]:
+            self._profiles.pop(digest, None)
+            self._reading.pop(digest, None)
 
 
-def _identity(stat: os.stat_result) -> tuple[int, ...]:
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
-
-
-def _name(file: Path) -> str:
-    return file.name.removesuffix(SUFFIX)
-
-
-def _changed(variant: Variant) -> UnavailableError:
-    return UnavailableError(
-        f"profile {variant.name}: expected digest {variant.digest[:12]} in its file, found "
-        "another: it was replaced or deleted meanwhile; send the request again"
-    )
+def _is_wanted(version: Version, wanted: int | str | None, now: str | None) -> bool:
+    if wanted is None:
+        return version.digest != now
+    if isinstance(wanted, int):
+        return version.version == wanted
+    return (version.digest or "").startswith(wanted)

@@ -6,13 +6,16 @@ Knows nothing of the engine; whoever adds one is told what it displaced, and see
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lethe_projections import artifact
 from lethe_projections.compose import compose
 from lethe_projections.profile import Profile
-from lethe_vllm.catalogue import Entry
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import Variant
+
+if TYPE_CHECKING:
+    from lethe_vllm.catalogue import Entry
 
 MAX_COMPOSITIONS = 64
 MAX_BYTES = 2**30
@@ -33,13 +36,13 @@ class Composition:
     of: frozenset[str]
     profile: Profile
 
-    def variant(self, parts: Sequence[Entry]) -> Variant:
+    def variant(self, parts: "Sequence[Entry]") -> Variant:
         """What serves a request for these parts, sorted by name, whose digests are `of`."""
         names = "+".join(part.name for part in parts)
         return Variant(names, self.digest, tuple(part.variant for part in parts))
 
 
-def composed(parts: Sequence[Entry]) -> Composition:
+def composed(parts: "Sequence[Entry]") -> Composition:
     """Composes profiles; takes milliseconds at small ranks, seconds at the largest.
 
     Raises:
@@ -50,7 +53,7 @@ def composed(parts: Sequence[Entry]) -> Composition:
     return Composition(artifact.digest(artifact.to_bytes(profile)), digests(parts), profile)
 
 
-def digests(parts: Iterable[Entry | Variant]) -> frozenset[str]:
+def digests(parts: "Iterable[Entry | Variant]") -> frozenset[str]:
     """By which a composition is known: neither order nor names matter."""
     return frozenset(part.digest for part in parts)
 
@@ -75,7 +78,7 @@ class Compositions:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def use(self, parts: Sequence[Entry]) -> Composition | None:
+    def use(self, parts: "Sequence[Entry]") -> Composition | None:
         """The composition of these parts, used now; None if it has to be made."""
         found = self._kept.get(digests(parts))
         if found is not None:

@@ -4,6 +4,7 @@ LetheError
 ├── SelectionError       a request's selection is malformed or contradicts itself (400)
 ├── UnknownProfileError  no profile of that name or digest                        (404)
 ├── UnsupportedError     the engine cannot serve this, as it was started          (409)
+├── ConflictError        a name is pinned                                         (409)
 └── UnavailableError     the profile exists, but could not be made resident       (503)
 """
 
@@ -20,6 +21,10 @@ class UnknownProfileError(LetheError):
 
 class UnsupportedError(LetheError):
     """The running engine, as it was configured, cannot do what was asked."""
+
+
+class ConflictError(LetheError):
+    """What was asked contradicts the state of a name."""
 
 
 class UnavailableError(LetheError):

@@ -8,16 +8,19 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lethe_projections import artifact
 from lethe_projections.profile import Profile
-from lethe_vllm.catalogue import Catalogue, Entry
 from lethe_vllm.compositions import Compositions, composed, digests
 from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
 from lethe_vllm.once import Once
 from lethe_vllm.options import REFUSE, WAIT
 from lethe_vllm.selection import BASE_VARIANT, PROFILE_KEY, Selection, Variant, current
+
+if TYPE_CHECKING:
+    # Opens a database, which no other process of the engine needs.
+    from lethe_vllm.catalogue import Catalogue, Entry
 
 logger = logging.getLogger("vllm.lethe")
 """Below vLLM's own logger, which alone has a handler in its processes."""
@@ -39,7 +42,7 @@ class FrontEnd:
         when_full: as `Options` says.
     """
 
-    def __init__(self, catalogue: Catalogue, when_full: str = WAIT) -> None:
+    def __init__(self, catalogue: "Catalogue", when_full: str = WAIT) -> None:
         self.catalogue = catalogue
         self.when_full = when_full
         self.compositions = Compositions()
@@ -108,7 +111,7 @@ class FrontEnd:
         return found.variant(parts)
 
     async def _compose_once(
-        self, parts: tuple[Entry, ...], displace: Callable[[str], object]
+        self, parts: "tuple[Entry, ...]", displace: Callable[[str], object]
     ) -> None:
         for displaced in self.compositions.add(await asyncio.to_thread(composed, parts)):
             displace(displaced)

@@ -32,11 +32,11 @@ def put_profile(llm: Any, name: str, source: str | Path | bytes) -> Entry:
     catalogue = front_end.catalogue
     profile = catalogue.check(data)
     variant = Variant(check_name(name), artifact.digest(data))
-    previous = catalogue.entry(name).digest if name in catalogue.names() else None
+    previous = catalogue.names.find(name)
     front_end.load_data(variant, data, engine.collective_rpc)
     entry = catalogue.put(name, data, profile)
     if previous is not None:
-        _unload_unnamed(engine, previous)
+        _unload_unnamed(engine, previous.digest or "")
     return entry
 
 

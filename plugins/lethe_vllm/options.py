@@ -7,10 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lethe_projections.projector import HOOKS, Site
 from lethe_vllm.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from lethe_vllm.store.place import Place
 
 CONFIG_KEY = "lethe"
 DEFAULT_SITES = "mlp,down_proj"
@@ -46,6 +49,9 @@ class Options:
         sites: hooks to install, comma-separated, each with an optional layer or inclusive range:
             `block:8-16,down_proj`. A profile that edits elsewhere is refused.
         profiles: folder of `NAME.safetensors`; None for a private, empty one.
+        store: what keeps profiles and their history: a folder, or a database's URL; None for a
+            folder in that of profiles.
+        objects: where artifacts are kept, as fsspec's URLs; None for the store's folder.
         bank_mb: MiB that profiles' factors may take on each device. Those of further profiles
             wait in host memory until a request needs them.
         when_full: what becomes of a request whose profile has no room there, since running
@@ -55,6 +61,8 @@ class Options:
 
     sites: str = DEFAULT_SITES
     profiles: Path | None = None
+    store: str | None = None
+    objects: str | None = None
     bank_mb: int = DEFAULT_BANK_MB
     when_full: str = WAIT
     server: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +96,19 @@ class Options:
             raise UnsupportedError(
                 f"when_full: expected {' or '.join(WHEN_FULL)}, found {self.when_full!r}"
             )
+
+    @property
+    def place(self) -> "Place | None":
+        """Where profiles are; None for a private place.
+
+        Raises:
+            UnsupportedError: as `Place.of`.
+        """
+        from lethe_vllm.store.place import Place
+
+        if self.profiles is None and self.store is None:
+            return None
+        return Place.of(self.profiles, self.store, self.objects)
 
     @property
     def bank_bytes(self) -> int:

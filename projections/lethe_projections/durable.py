@@ -5,11 +5,8 @@ import tempfile
 from pathlib import Path
 
 
-def write(path: Path, data: bytes) -> os.stat_result:
+def write(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all: a temporary file beside it, fsync, rename.
-
-    Returns:
-        The file as it was written, by which to tell whether another has taken the name since.
 
     Raises:
         OSError: the folder is missing, full or not writable; what was there before stays.
@@ -20,7 +17,6 @@ def write(path: Path, data: bytes) -> os.stat_result:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            written = os.fstat(file.fileno())
         # mkstemp makes it private; it shall be as readable as any other file here.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
@@ -28,7 +24,6 @@ def write(path: Path, data: bytes) -> os.stat_result:
         os.unlink(temporary)
         raise
     sync(path.parent)
-    return written
 
 
 def sync(path: Path) -> None:

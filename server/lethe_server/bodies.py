@@ -70,3 +70,8 @@ def check_size(size: int, limit: int) -> None:
         raise TooLargeError(
             f"request body: expected at most {limit} bytes, found {size} or more; send less"
         )
+
+
+def excerpt(body: bytes, length: int = 80) -> str:
+    """The beginning of a body, for a message."""
+    return repr(body[:length])

@@ -41,9 +41,29 @@ def serve(
     model: Annotated[
         str, typer.Argument(help="'embedded' for the small model that comes along; else as vLLM.")
     ],
+    *,
     profiles: Annotated[
         Path | None,
         typer.Option(help="Folder of NAME.safetensors. Without it, profiles go with the server."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="What keeps profiles and their history: a folder, or the URL of a database that "
+            "several servers share. By default in the folder of profiles.",
+        ),
+    ] = None,
+    objects: Annotated[
+        str | None,
+        typer.Option(help="Where artifacts are, if not with the store: s3://, gs://, a folder."),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Where a PUT may take artifacts from: a folder, s3://bucket/, hf://org/. "
+            "May be given several times; without it, a PUT has to bring the bytes.",
+        ),
     ] = None,
     sites: Annotated[
         str,
@@ -68,7 +88,16 @@ def serve(
     """Serve a model and its variants over HTTP, with vLLM."""
     from lethe_server.serve import serve as run
 
-    lethe = {"sites": sites, "profiles": profiles, "bank_mb": bank_mb, "when_full": when_full}
+    server = {"sources": sources}
+    lethe = {
+        "sites": sites,
+        "profiles": profiles,
+        "store": store,
+        "objects": objects,
+        "bank_mb": bank_mb,
+        "when_full": when_full,
+        "server": {name: value for name, value in server.items() if value is not None},
+    }
     run(model, context.args, lethe)
 
 

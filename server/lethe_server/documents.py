@@ -1,17 +1,21 @@
 """What the profile routes answer."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from lethe_projections import strict_json
 from lethe_server.serving import Serving
 from lethe_vllm.catalogue import Entry
+from lethe_vllm.store.names import Version
 
 logger = logging.getLogger("vllm.lethe")
+
+
+Label = Annotated[str, StringConstraints(max_length=256)]
 
 
 class Document(BaseModel):
@@ -30,7 +34,10 @@ class ProfileSummary(Document):
         sites: where it edits, `layers.N.HOOK`.
         rank: the largest over its sites.
         bytes: size of its factors.
-        modified: Unix time in seconds at which it got this name.
+        modified: Unix time in seconds at which the name got it.
+        version: how often the name changed, this time included.
+        pinned: whether the name refuses to be changed.
+        labels: an operator's own.
         resident: whether this server process has made sure that every rank holds it.
         requests_served: POST requests answered without error by this server process.
         evidence: what was measured of this digest, if anything.
@@ -44,6 +51,9 @@ class ProfileSummary(Document):
     rank: int
     bytes: int
     modified: int
+    version: int
+    pinned: bool
+    labels: dict[str, str]
     resident: bool
     requests_served: int
     evidence: dict[str, Any] | None
@@ -57,6 +67,74 @@ class ProfileDocument(ProfileSummary):
     provenance: dict[str, Any]
     scopes: list[str]
     gated: bool
+
+
+class Source(Document):
+    """Where an artifact is: a path, or a URL that the server was told to permit."""
+
+    source: str
+
+
+class Marks(Document):
+    """What to set; what is left out stays.
+
+    Attributes:
+        pinned: whether the name refuses to be changed.
+        labels: all of them.
+    """
+
+    pinned: bool | None = None
+    labels: dict[Annotated[str, StringConstraints(max_length=64)], Label] | None = Field(
+        default=None, max_length=64
+    )
+
+
+class Earlier(Document):
+    """Which earlier profile of a name; the one before, if neither is given."""
+
+    version: Annotated[int, Field(ge=1)] | None = None
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.version is not None and self.digest is not None:
+            raise ValueError("expected a version or a digest, found both; give one")
+        return self
+
+    @property
+    def wanted(self) -> int | str | None:
+        """As `Catalogue.earlier` wants it."""
+        return self.version if self.version is not None else self.digest
+
+
+class VersionDocument(Document):
+    """What a name meant from some moment on.
+
+    Attributes:
+        version: its number.
+        digest: sha256 of the artifact; null for a deletion.
+        action: `put`, `rollback`, `delete` or `file`.
+        source: where it was from.
+        author: name of the key that changed it; empty without a policy.
+        created: Unix time in seconds.
+        current: whether the name means this now.
+    """
+
+    version: int
+    object: Literal["unlearning.profile.version"] = "unlearning.profile.version"
+    digest: str | None
+    action: str
+    source: str
+    author: str
+    created: float
+    current: bool
+
+
+class VersionList(Document):
+    """The history of a name, the newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[VersionDocument]
 
 
 class ProfileList(Document):
@@ -92,6 +170,15 @@ def document(entry: Entry, serving: Serving) -> ProfileDocument:
     )
 
 
+def history(versions: Sequence[Version]) -> VersionList:
+    """The history of a name, of which the first is what it means now."""
+    return VersionList(
+        data=[
+            VersionDocument(**asdict(one), current=place == 0) for place, one in enumerate(versions)
+        ]
+    )
+
+
 def _summary(entry: Entry, serving: Serving) -> dict[str, Any]:
     profile = entry.profile
     return {
@@ -101,19 +188,22 @@ def _summary(entry: Entry, serving: Serving) -> dict[str, Any]:
         "sites": [str(site) for site in profile.sites],
         "rank": profile.rank,
         "bytes": profile.nbytes,
-        "modified": int(entry.modified),
+        "modified": int(entry.named.changed),
+        "version": entry.named.version,
+        "pinned": entry.named.pinned,
+        "labels": dict(entry.named.labels),
         "resident": entry.digest in serving.front_end.resident,
         "requests_served": serving.answered[entry.digest],
-        "evidence": _evidence(serving.catalogue.folder / f"{entry.digest}.evidence.json"),
+        "evidence": _evidence(entry.digest, serving.catalogue.evidence(entry.digest)),
     }
 
 
-def _evidence(file: Path) -> dict[str, Any] | None:
-    try:
-        found = strict_json.loads(file.read_bytes())
-    except FileNotFoundError:
+def _evidence(digest: str, data: bytes | None) -> dict[str, Any] | None:
+    if data is None:
         return None
+    try:
+        found = strict_json.loads(data)
     except ValueError as error:
-        logger.warning("%s: expected JSON, found %s; write it again", file.name, error)
+        logger.warning("Evidence of %s: expected JSON, found %s; write it again", digest, error)
         return None
     return found if isinstance(found, dict) else None

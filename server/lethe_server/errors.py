@@ -3,8 +3,10 @@
     LetheError                               500
     ├── ArtifactError, SelectionError,
     │   CompositionError                     400
+    ├── NotPermittedError                    403
     ├── UnknownProfileError                  404
-    ├── IncompatibleError, UnsupportedError  409
+    ├── IncompatibleError, UnsupportedError,
+    │   ConflictError                        409
     ├── TooLargeError                        413
     └── UnavailableError                     503
 
@@ -23,6 +25,7 @@ from lethe_projections.errors import (
     LetheError,
 )
 from lethe_vllm.errors import (
+    ConflictError,
     SelectionError,
     UnavailableError,
     UnknownProfileError,
@@ -34,13 +37,19 @@ class TooLargeError(LetheError):
     """A request's body is larger than the server reads."""
 
 
+class NotPermittedError(LetheError):
+    """The operator does not permit what was asked for."""
+
+
 STATUS: dict[type[LetheError], tuple[int, str]] = {
     ArtifactError: (400, "BadRequestError"),
     CompositionError: (400, "BadRequestError"),
     SelectionError: (400, "BadRequestError"),
+    NotPermittedError: (403, "PermissionDeniedError"),
     UnknownProfileError: (404, "NotFoundError"),
     IncompatibleError: (409, "ConflictError"),
     UnsupportedError: (409, "ConflictError"),
+    ConflictError: (409, "ConflictError"),
     TooLargeError: (413, "ContentTooLargeError"),
     UnavailableError: (503, "ServiceUnavailableError"),
     LetheError: (500, "InternalServerError"),

@@ -4,22 +4,37 @@ import asyncio
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
 from lethe_projections import artifact
 from lethe_projections.errors import LetheError
 from lethe_server import bodies, publishing
 from lethe_server.documents import (
     Deleted,
+    Earlier,
+    Marks,
     ProfileDocument,
     ProfileList,
+    Source,
+    VersionList,
     document,
+    history,
     summary,
 )
+from lethe_server.exchange import exchange_of
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import check_name
+from lethe_vllm.store.names import unknown
+
+MAX_SOURCE_BYTES = 64 * 1024
+"""Of a body that says where an artifact is."""
 
 router = APIRouter(prefix="/v1/unlearning/profiles", tags=["unlearning"])
+
+
+def _author(request: Request) -> str:
+    return exchange_of(request.scope).key or ""
 
 
 def _serving(request: Request) -> Serving:
@@ -44,30 +59,72 @@ async def get_profile(name: str, request: Request) -> ProfileDocument:
 
 @router.put("/{name}", response_model=ProfileDocument, responses={201: {"model": ProfileDocument}})
 async def put_profile(name: str, request: Request) -> JSONResponse:
-    """Stores the artifact in the body under a name, once every rank has loaded it."""
+    """Gives a name an artifact, once every rank has loaded it.
+
+    The body is the artifact, or JSON that says where it is: `{"source": "hf://org/name@revision"}`.
+    """
     serving = _serving(request)
     check_name(name)
-    data = await _artifact(request)
-    entry, is_new = await publishing.put(serving, name, data)
+    data, source = await _artifact(request, serving)
+    entry, is_new = await publishing.put(serving, name, data, source, _author(request))
     found = await asyncio.to_thread(document, entry, serving)
     return JSONResponse(found.model_dump(), status_code=201 if is_new else 200)
 
 
+@router.patch("/{name}")
+async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocument:
+    """Pins a name, so that nothing changes it, or lets it go; sets its labels."""
+    serving = _serving(request)
+    catalogue = serving.catalogue
+    check_name(name)
+    await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
+    return await asyncio.to_thread(lambda: document(catalogue.entry(name), serving))
+
+
+@router.get("/{name}/versions")
+async def list_versions(name: str, request: Request) -> VersionList:
+    """Everything that a name ever meant, the newest first."""
+    catalogue = _serving(request).catalogue
+    check_name(name)
+    found = await asyncio.to_thread(catalogue.names.history, name)
+    if not found:
+        raise unknown(name, await asyncio.to_thread(catalogue.names.all))
+    return history(found)
+
+
+@router.post("/{name}/rollback")
+async def roll_back(name: str, request: Request, to: Earlier | None = None) -> ProfileDocument:
+    """Gives a name an earlier profile of its own again, also if it was deleted."""
+    serving = _serving(request)
+    check_name(name)
+    wanted = (to or Earlier()).wanted
+    entry = await publishing.rollback(serving, name, wanted, _author(request))
+    return await asyncio.to_thread(document, entry, serving)
+
+
 @router.delete("/{name}")
 async def delete_profile(name: str, request: Request) -> Deleted:
-    """Forgets a name."""
-    variant = await publishing.delete(_serving(request), name)
+    """Forgets a name; its history stays, for a rollback."""
+    variant = await publishing.delete(_serving(request), name, _author(request))
     return Deleted(id=variant.name)
 
 
-async def _artifact(request: Request) -> bytes:
-    if "json" in request.headers.get("content-type", "").lower():
-        raise SelectionError(
-            "PUT: expected the artifact's bytes (content-type application/octet-stream), found "
-            "JSON; loading from a source is not supported yet: send the file itself"
-        )
-    bodies.check_declared_size(request.scope, artifact.MAX_BYTES)
-    data = await bodies.read(request.receive, artifact.MAX_BYTES)
+async def _artifact(request: Request, serving: Serving) -> tuple[bytes, str]:
+    """The artifact, and where it is from."""
+    is_json = "json" in request.headers.get("content-type", "").lower()
+    limit = MAX_SOURCE_BYTES if is_json else artifact.MAX_BYTES
+    bodies.check_declared_size(request.scope, limit)
+    data = await bodies.read(request.receive, limit)
     if data is None:
-        raise LetheError("PUT: expected the whole artifact, found the connection closed")
-    return data
+        raise LetheError("PUT: expected the whole body, found the connection closed")
+    if not is_json:
+        return data, ""
+    try:
+        source = Source.model_validate_json(data).source
+    except ValidationError as error:
+        raise SelectionError(
+            f"PUT: expected {{'source': 'URL'}}, or the artifact's bytes with content-type "
+            f"application/octet-stream, found {bodies.excerpt(data)}: {error.error_count()} "
+            "mistake(s); correct it"
+        ) from error
+    return await serving.sources.read(source), source

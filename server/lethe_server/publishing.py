@@ -1,8 +1,8 @@
 """Gives a profile a name, or takes one away, while requests are being served.
 
 Every rank has a profile before its name is switched, and if there is room has proven it; the switch
-is one rename. So each request sees the old profile or the new one. What no name has any more is
-unloaded once the requests on it are done.
+is one transaction. So each request sees the old profile or the new one. What no name has any more
+is unloaded once the requests on it are done.
 """
 
 import asyncio
@@ -15,45 +15,84 @@ from lethe_server.unloading import unload_unneeded, unnamed
 from lethe_vllm.catalogue import Entry
 from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import Variant, check_name
+from lethe_vllm.store.names import PUT, ROLLBACK, Change
 
 logger = logging.getLogger("vllm.lethe")
 
 
-async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
+async def put(
+    serving: Serving, name: str, data: bytes, source: str = "", author: str = ""
+) -> tuple[Entry, bool]:
     """Stores and loads a profile under a name.
+
+    Args:
+        serving: the server's state.
+        name: what requests will call it.
+        data: the artifact.
+        source: where it is from, for the history.
+        author: who did it, for the history.
 
     Returns:
         The profile, and whether the name is new.
 
     Raises:
-        LetheError: it is malformed, for another model, or was refused by the engine; what the
-            name meant before still serves.
+        LetheError: it is malformed, for another model, or was refused by the engine, or the name
+            is pinned; what the name meant before still serves.
     """
     check_name(name)
     async with serving.writing:
-        profile = await asyncio.to_thread(serving.catalogue.check, data)
-        serving.check_sites(profile)
         digest = await asyncio.to_thread(artifact.digest, data)
-        exists, previous = await asyncio.to_thread(_previous, serving, name)
-        try:
-            await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
-            entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile)
-        except BaseException:
-            unload_unneeded(serving, digest)
-            raise
-        if previous not in (None, digest):
-            await unnamed(serving, previous or "")
-        return entry, not exists
+        return await _publish(serving, name, data, Change(digest, PUT, source, author))
 
 
-async def delete(serving: Serving, name: str) -> Variant:
+async def rollback(
+    serving: Serving, name: str, wanted: int | str | None, author: str = ""
+) -> Entry:
+    """Gives a name an earlier profile of its own again.
+
+    Args:
+        serving: the server's state.
+        name: which; it may be deleted by now.
+        wanted: the version, the start of the digest, or None for the profile before.
+        author: who did it, for the history.
+
+    Raises:
+        UnknownProfileError: the name never had it.
+        LetheError: as `put`.
+    """
+    async with serving.writing:
+        version = await asyncio.to_thread(serving.catalogue.earlier, name, wanted)
+        digest = version.digest or ""
+        data = await asyncio.to_thread(serving.catalogue.objects.get, digest)
+        change = Change(digest, ROLLBACK, f"version {version.version}", author)
+        return (await _publish(serving, name, data, change))[0]
+
+
+async def _publish(serving: Serving, name: str, data: bytes, change: Change) -> tuple[Entry, bool]:
+    """Loads a profile everywhere, then switches the name."""
+    profile = await asyncio.to_thread(serving.catalogue.check, data)
+    serving.check_sites(profile)
+    digest = change.digest or ""
+    exists, previous = await asyncio.to_thread(_previous, serving, name)
+    try:
+        await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
+        entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile, change)
+    except BaseException:
+        unload_unneeded(serving, digest)
+        raise
+    if previous not in (None, digest):
+        await unnamed(serving, previous or "")
+    return entry, not exists
+
+
+async def delete(serving: Serving, name: str, author: str = "") -> Variant:
     """Takes a name away; requests that already have its profile finish on it.
 
     Raises:
         UnknownProfileError: there is no such name.
     """
     async with serving.writing:
-        variant = await asyncio.to_thread(serving.catalogue.delete, name)
+        variant = await asyncio.to_thread(serving.catalogue.delete, name, author)
         await unnamed(serving, variant.digest)
         return variant
 

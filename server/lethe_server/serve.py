@@ -37,7 +37,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
     Args:
         model: `embedded`, a folder, or a Hugging Face id.
         extra: options for vLLM's server.
-        lethe: as `Options`; without `profiles`, their folder lives as long as the server.
+        lethe: as `Options`; without `profiles` or `store`, profiles go with the server.
 
     Raises:
         LetheError: the options are wrong, or the engine cannot serve variants under them.
@@ -51,8 +51,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
     with tempfile.TemporaryDirectory(prefix="lethe-profiles-") as temporary:
         parsed = compat.parse_serve(arguments(model, extra))
         refuse_other_front_ends(parsed, os.environ)
-        folder = Path(lethe.get("profiles") or temporary).resolve()
-        parsed.additional_config = with_options(parsed, {**lethe, "profiles": str(folder)})
+        parsed.additional_config = with_options(parsed, placed(lethe, Path(temporary)))
         compat.run_serve(parsed)
 
 
@@ -69,6 +68,19 @@ def arguments(model: str, extra: Sequence[str]) -> list[str]:
         )
     defaults = EMBEDDED_DEFAULTS if model == embedded.NAME else ()
     return [embedded.resolve(model), *defaults, *extra]
+
+
+def placed(options: Mapping[str, Any], temporary: Path) -> dict[str, Any]:
+    """The options with the place of profiles in them, which every process must find.
+
+    Args:
+        options: the user's.
+        temporary: a folder for where they name none.
+    """
+    if options.get("profiles") is None and options.get("store") is None:
+        return {**options, "profiles": str(temporary)}
+    folder = options.get("profiles")
+    return {**options, "profiles": None if folder is None else str(Path(folder).resolve())}
 
 
 def with_options(parsed: Namespace, options: Mapping[str, Any]) -> dict[str, Any]:

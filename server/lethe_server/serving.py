@@ -12,6 +12,7 @@ from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 from lethe_server.health import Health
 from lethe_server.settings import Settings
+from lethe_server.sources import Sources
 from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
 from lethe_vllm.catalogue import Catalogue, Entry
@@ -41,6 +42,7 @@ class Serving:
         sites: installed in the engine.
         absent: declared, but not in this model, and why.
         settings: of this server.
+        sources: where a PUT may take artifacts from.
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
@@ -55,6 +57,7 @@ class Serving:
     sites: frozenset[Site]
     absent: Mapping[Site, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    sources: Sources = field(default_factory=Sources)
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -134,7 +137,7 @@ class Serving:
 
     def entries(self) -> Iterator[Entry]:
         """Every profile that can be read; the others are logged and left out."""
-        for name in self.catalogue.names():
+        for name in self.catalogue.listed():
             try:
                 yield self.catalogue.entry(name)
             except UnknownProfileError:
@@ -160,6 +163,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
 
     front_end = engine.front_end(engine_client)
     options = engine.options(engine_client.vllm_config)
+    settings = Settings.parse(options.server)
     declared = options.declared(front_end.catalogue.base.num_layers)
     sites, absent = await sites_of(engine_client, declared.sites)
     front_end.reached = True
@@ -173,7 +177,8 @@ async def start(engine_client: Any, models: Any) -> Serving:
         adapters=models.lora_requests,
         sites=sites,
         absent=absent,
-        settings=Settings.parse(options.server),
+        settings=settings,
+        sources=Sources(settings.sources),
     )
 
 

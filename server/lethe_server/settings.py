@@ -1,6 +1,6 @@
 """What an HTTP server process is told beside the engine's options, with which it travels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -9,7 +9,13 @@ from lethe_vllm.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class Settings:
-    """How requests are treated before and after the engine has them; strings and numbers alone."""
+    """How requests are treated before and after the engine has them; strings and numbers alone.
+
+    Attributes:
+        sources: where a PUT may take artifacts from, as `Sources.permitted`.
+    """
+
+    sources: Sequence[str] = ()
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:

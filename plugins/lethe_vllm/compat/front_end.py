@@ -10,7 +10,6 @@ from vllm.v1.engine.core_client import AsyncMPClient
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from lethe_projections.base_model import BaseModel
-from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.compat.configuration import enabled, options
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.frontend import Everyone, FrontEnd, stamp
@@ -43,9 +42,12 @@ def front_end(engine: Any) -> FrontEnd:
                 "profile: expected an engine with Lethe enabled, found one without; start it with "
                 "'lethe serve', VLLM_PLUGINS=lethe, or additional_config={'lethe': {}}"
             )
+        # Here, because no other process of the engine needs a database.
+        from lethe_vllm.catalogue import Catalogue
+
         base = BaseModel.from_checkpoint(config.model_config.model)
         chosen = options(config)
-        existing = FrontEnd(Catalogue(chosen.profiles, base), chosen.when_full)
+        existing = FrontEnd(Catalogue(chosen.place, base), chosen.when_full)
         setattr(engine, _FRONT_END, existing)
     return existing
 

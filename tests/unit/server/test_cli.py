@@ -68,11 +68,19 @@ def test_options_of_vllm_pass_through_in_order(monkeypatch: pytest.MonkeyPatch) 
     called: list[Any] = []
     monkeypatch.setattr(serve, "serve", lambda *arguments: called.append(arguments))
     line = "serve embedded --port 8001 --profiles d -tp 2 --enforce-eager -cc.mode=0 --api-key=k"
-    line += " --lethe-bank-mb 9 --lethe-when-full refuse"
+    line += " --lethe-bank-mb 9 --lethe-when-full refuse --store s --objects o --source /srv"
     result = CliRunner().invoke(cli.app, line.split())
     assert result.exit_code == 0, result.output
     rest = ["--port", "8001", "-tp", "2", "--enforce-eager", "-cc.mode=0", "--api-key=k"]
-    lethe = {"profiles": Path("d"), "sites": "mlp,down_proj", "bank_mb": 9, "when_full": "refuse"}
+    where = {"profiles": Path("d"), "store": "s", "objects": "o"}
+    line_of_server = {"server": {"sources": ["/srv"]}}
+    lethe = {
+        **where,
+        **line_of_server,
+        "sites": "mlp,down_proj",
+        "bank_mb": 9,
+        "when_full": "refuse",
+    }
     assert called == [("embedded", rest, lethe)]
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
 
 from lethe_projections import artifact
+from lethe_server.sources import Sources
 
 from .fakes import BASE, Server, make
 
@@ -107,10 +109,121 @@ def test_a_full_disk_leaves_the_old_profile_and_nothing_loaded(
     assert digest(server) == OLD_DIGEST
 
 
-def test_json_is_refused(server: Server) -> None:
-    reply = server.request("PUT", URL, json={"source": "elsewhere"})
+def allow(server: Server, *permitted: str) -> None:
+    object.__setattr__(server.serving, "sources", Sources(permitted))
+
+
+def test_an_artifact_is_taken_from_a_permitted_source(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "france.safetensors").write_bytes(OLD)
+    body = {"source": f"{tmp_path}/france.safetensors"}
+    refused = server.request("PUT", URL, json=body)
+    assert refused.status_code == 403
+    assert refused.json()["error"]["type"] == "PermissionDeniedError"
+    allow(server, str(tmp_path))
+    created = server.request("PUT", URL, json=body)
+    assert (created.status_code, created.json()["digest"]) == (201, OLD_DIGEST)
+    [version] = server.request("GET", f"{URL}/versions").json()["data"]
+    assert version["source"] == body["source"]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], {"source": 7}, {"source": "a", "more": 1}, {"src": "a"}, "text"]
+)
+def test_json_of_another_form_is_refused(server: Server, body: object) -> None:
+    reply = server.request("PUT", URL, json=body)
     assert reply.status_code == 400
-    assert "not supported yet" in reply.json()["error"]["message"]
+    assert "{'source': 'URL'}" in reply.json()["error"]["message"]
+
+
+def test_a_rollback_gives_a_name_the_profile_before(server: Server) -> None:
+    put(server, OLD)
+    put(server, NEW)
+    for back in (OLD_DIGEST, NEW_DIGEST):
+        reply = server.request("POST", f"{URL}/rollback")
+        assert (reply.status_code, reply.json()["digest"], digest(server)) == (200, back, back)
+        assert server.engine.held == {back}
+    versions = server.request("GET", f"{URL}/versions").json()["data"]
+    assert [(one["version"], one["action"], one["current"]) for one in versions] == [
+        (4, "rollback", True),
+        (3, "rollback", False),
+        (2, "put", False),
+        (1, "put", False),
+    ]
+    assert versions[0]["source"] == "version 2"
+
+
+@pytest.mark.parametrize("to", [{"version": 1}, {"digest": OLD_DIGEST[:12]}])
+def test_a_rollback_may_name_the_version_and_bring_back_what_was_deleted(
+    server: Server, to: dict[str, object]
+) -> None:
+    put(server, OLD)
+    put(server, NEW)
+    server.request("DELETE", URL)
+    assert server.request("GET", URL).status_code == 404
+    assert server.request("POST", f"{URL}/rollback", json=to).json()["digest"] == OLD_DIGEST
+    assert digest(server) == OLD_DIGEST
+    assert server.engine.held == {OLD_DIGEST}
+
+
+@pytest.mark.parametrize(
+    ("to", "status"),
+    [
+        ({"version": 9}, 404),
+        ({"version": 2}, 404),
+        ({"digest": "0" * 12}, 404),
+        ({"version": 1, "digest": OLD_DIGEST}, 422),
+        ({"version": 0}, 422),
+        ({"digest": "x"}, 422),
+    ],
+)
+def test_a_rollback_to_what_never_was_changes_nothing(
+    server: Server, to: dict[str, object], status: int
+) -> None:
+    put(server, OLD)
+    server.request("DELETE", URL)
+    put(server, NEW)
+    reply = server.request("POST", f"{URL}/rollback", json=to)
+    assert reply.status_code == status
+    assert digest(server) == NEW_DIGEST
+    assert server.request("POST", "/v1/unlearning/profiles/spain/rollback").status_code == 404
+
+
+def test_a_rollback_that_the_engine_refuses_changes_nothing(server: Server) -> None:
+    put(server, OLD)
+    put(server, NEW)
+    server.engine.refused.add(OLD_DIGEST)
+    assert server.request("POST", f"{URL}/rollback").status_code == 503
+    assert digest(server) == NEW_DIGEST
+
+
+def test_a_pinned_name_is_changed_by_nothing(server: Server) -> None:
+    put(server, OLD)
+    put(server, NEW)
+    marked = server.request("PATCH", URL, json={"pinned": True, "labels": {"ticket": "42"}})
+    assert (marked.json()["pinned"], marked.json()["labels"]) == (True, {"ticket": "42"})
+    for act in (
+        lambda: put(server, OLD),
+        lambda: server.request("POST", f"{URL}/rollback"),
+        lambda: server.request("DELETE", URL),
+    ):
+        reply = act()
+        assert reply.status_code == 409
+        assert "unpin it first" in reply.json()["error"]["message"]
+    assert (digest(server), server.engine.held) == (NEW_DIGEST, {NEW_DIGEST})
+    assert server.request("PATCH", URL, json={"pinned": False}).json()["labels"] != {}
+    assert put(server, OLD).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "marks", [{"pinned": "maybe"}, {"labels": {"a": 1}}, {"labels": {"a": "b" * 257}}, {"more": 1}]
+)
+def test_marks_of_another_form_are_refused(server: Server, marks: dict[str, object]) -> None:
+    put(server, OLD)
+    before = server.request("GET", URL).json()
+    assert server.request("PATCH", URL, json=marks).status_code == 422
+    assert server.request("GET", URL).json() == before
+    assert server.request("PATCH", f"{URL}x", json={"pinned": True}).status_code == 404
+    assert server.request("GET", f"{URL}x/versions").status_code == 404
 
 
 def test_an_artifact_over_the_limit_is_refused(
@@ -123,7 +236,7 @@ def test_an_artifact_over_the_limit_is_refused(
 @pytest.mark.parametrize("name", ["base", "France", ".hidden", "a" * 65, "a+b", "a@b"])
 def test_a_name_that_cannot_be_requested_is_refused(server: Server, name: str) -> None:
     assert put(server, OLD, f"/v1/unlearning/profiles/{name}").status_code == 400
-    assert list(server.serving.catalogue.folder.iterdir()) == []
+    assert server.serving.catalogue.listed() == []
 
 
 def test_a_deleted_name_is_unknown_and_its_digest_unloaded(server: Server) -> None:

@@ -1,0 +1,126 @@
+"""Opens the store's database: SQLite in a file, or PostgreSQL. Knows nothing of what is in it."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, insert, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from lethe_vllm.errors import UnavailableError, UnsupportedError
+from lethe_vllm.store.tables import FORMAT, metadata, state
+
+BACKENDS = ("sqlite", "postgresql")
+BUSY_MS = 30_000
+"""How long a writer waits for another process's transaction, which takes milliseconds."""
+_TABLES_LOCK = 0x1E7E
+"""PostgreSQL's advisory lock while tables are made; SQLite's transaction does it alone."""
+
+
+def open_database(url: str) -> Engine:
+    """Connects, and makes the tables where they are missing.
+
+    Args:
+        url: as SQLAlchemy's: `sqlite:////folder/store.db`, `postgresql+psycopg://host/name`.
+
+    Raises:
+        UnsupportedError: a malformed URL, another database, a password in the URL, or tables of
+            another format.
+        UnavailableError: it does not answer.
+    """
+    engine = create_engine(check_url(url), pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin)
+    make_tables(engine, metadata)
+    try:
+        with engine.begin() as connection:
+            _check_format(connection)
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+    return engine
+
+
+def make_tables(engine: Engine, tables: MetaData) -> None:
+    """Makes the tables that are missing, however many processes do so at once.
+
+    Raises:
+        UnavailableError: the database does not answer.
+    """
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_TABLES_LOCK})"))
+            tables.create_all(connection)
+    except SQLAlchemyError as error:
+        raise unavailable(engine, error) from error
+
+
+def check_url(url: str) -> str:
+    """Returns the URL of a database that can be a store.
+
+    Raises:
+        UnsupportedError: malformed, of another kind, or with a password, which would be logged.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise UnsupportedError(
+            f"store: expected a folder, or the URL of a database whose driver is installed, as "
+            f"postgresql+psycopg://HOST/NAME, found one that SQLAlchemy cannot open ({error}); "
+            "for PostgreSQL: pip install 'vllm-lethe[postgresql]'"
+        ) from error
+    if backend not in BACKENDS:
+        raise UnsupportedError(
+            f"store: expected one of {', '.join(BACKENDS)}, found {backend}; use one of these"
+        )
+    if parsed.password:
+        raise UnsupportedError(
+            "store: expected a URL without a password, since options are logged, found one; put "
+            "it into PGPASSWORD or ~/.pgpass"
+        )
+    return url
+
+
+def reader(engine: Engine) -> Engine:
+    """The same database for single reads, each its own transaction."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def unavailable(engine: Engine, error: Exception) -> UnavailableError:
+    """The error of a database that fails; without the statement, whose values may be private."""
+    why = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    return UnavailableError(
+        f"store: expected {engine.url.render_as_string()} to answer, found {why}; see whether it "
+        "runs, and its disk and rights"
+    )
+
+
+def _configure(connection: Any, _: Any) -> None:
+    # Transactions begin in `_begin`, not where the driver would put them.
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={BUSY_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        # A transaction that begins by reading could not become a writer after another has.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _check_format(connection: Connection) -> None:
+    found = connection.execute(select(state.c.format).with_for_update()).scalar()
+    if found is None:
+        connection.execute(insert(state).values(id=1, format=FORMAT, revision=0))
+    elif found != FORMAT:
+        raise UnsupportedError(
+            f"store: expected format {FORMAT}, found {found}; it was made by another version of "
+            "Lethe: use that one, or a new store"
+        )

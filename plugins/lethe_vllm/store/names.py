@@ -1,0 +1,315 @@
+"""What each name means, now and before. Knows digests only, nothing of what they are of.
+
+Every look-up asks the database for what changed since the last one, in one query that mostly
+returns nothing, so processes that share it agree at once. Every change is one transaction, which
+first raises the revision: whoever changes something waits there for whoever does already, and so
+revisions become visible in their order.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from lethe_vllm.errors import ConflictError, UnknownProfileError
+from lethe_vllm.selection import BASE
+from lethe_vllm.store.database import reader, unavailable
+from lethe_vllm.store.tables import drop_ins, names, state, versions
+
+PUT, ROLLBACK, DELETE, FILE = "put", "rollback", "delete", "file"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name and what it means now.
+
+    Attributes:
+        name: what requests call it.
+        digest: of the profile; None once it was deleted.
+        version: 1 for the first meaning, and one more for each change, deletions included.
+        pinned: not to be changed.
+        labels: an operator's own.
+        changed: Unix time in seconds of this version.
+    """
+
+    name: str
+    digest: str | None
+    version: int
+    pinned: bool
+    labels: Mapping[str, str]
+    changed: float
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a name meant from some moment on.
+
+    Attributes:
+        version: its number.
+        digest: of the profile; None for a deletion.
+        action: `put`, `rollback`, `delete`, or `file` for what happened to a file.
+        source: where it was from.
+        author: name of the key that changed it; empty without a policy.
+        created: Unix time in seconds.
+    """
+
+    version: int
+    digest: str | None
+    action: str
+    source: str
+    author: str
+    created: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new meaning of a name.
+
+    Attributes:
+        digest: of an object that is there already; None to delete.
+        action: as `Version`.
+        source: as `Version`.
+        author: as `Version`.
+    """
+
+    digest: str | None
+    action: str = PUT
+    source: str = ""
+    author: str = ""
+
+
+class Names:
+    """The names of one base model in one database; for any thread."""
+
+    def __init__(self, engine: Engine, base: str) -> None:
+        """Reads all names.
+
+        Args:
+            engine: as `open_database` opened it.
+            base: fingerprint of the base model.
+        """
+        self._engine, self._reader, self._base = engine, reader(engine), base
+        self._known: dict[str, Named] = {}
+        self._seen = -1
+        self._replaced: list[str] = []
+        self._lock = threading.Lock()
+
+    def find(self, name: str) -> Named | None:
+        """What a name means now; None if it means nothing.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        with self._lock:
+            self._catch_up()
+            found = self._known.get(name)
+        return found if found is not None and found.digest else None
+
+    def all(self) -> dict[str, Named]:
+        """Every name that means something, sorted.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        with self._lock:
+            self._catch_up()
+            return {
+                name: self._known[name] for name in sorted(self._known) if self._known[name].digest
+            }
+
+    def holds(self, digest: str) -> bool:
+        """Whether some name means this digest."""
+        return any(named.digest == digest for named in self.all().values())
+
+    def take_replaced(self) -> list[str]:
+        """Digests that a name had, until somebody else changed it; told once."""
+        with self._lock:
+            taken, self._replaced = self._replaced, []
+        return taken
+
+    def history(self, name: str) -> list[Version]:
+        """Everything that a name meant, the newest first; [] if it never meant anything."""
+        columns = [versions.c[field] for field in Version.__dataclass_fields__]
+        mine = (versions.c.base == self._base) & (versions.c.name == name)
+        query = select(*columns).where(mine).order_by(versions.c.version.desc())
+        try:
+            with self._reader.connect() as connection:
+                return [Version(*row) for row in connection.execute(query)]
+        except SQLAlchemyError as error:
+            raise unavailable(self._engine, error) from error
+
+    def change(self, name: str, change: Change, identity: str | None = None) -> Named:
+        """Gives a name another meaning.
+
+        Args:
+            name: which.
+            change: what it means from now on.
+            identity: of the file that it was taken from, if it was.
+
+        Raises:
+            ConflictError: it is pinned.
+            UnknownProfileError: it is to be deleted, and means nothing.
+            UnavailableError: the database does not answer; nothing is changed.
+        """
+
+        def act(connection: Connection, before: Row[Any] | None, revision: int) -> None:
+            if identity is not None and self._has_file(connection, name, identity):
+                return  # another process has just taken it in
+            _check_change(name, change, before)
+            version = (before.version if before else 0) + 1
+            now = time.time()
+            self._write(
+                connection,
+                before,
+                {"name": name, "digest": change.digest, "version": version, "changed": now},
+                revision,
+            )
+            row = {
+                "base": self._base,
+                "name": name,
+                "version": version,
+                "digest": change.digest,
+                "action": change.action,
+                "source": change.source,
+                "author": change.author,
+                "created": now,
+            }
+            connection.execute(insert(versions).values(row))
+            if identity is not None:
+                self._note_file(connection, name, identity, version)
+
+        # Nobody waits for a file's change who could see to the engine.
+        self._transaction(name, act, told=change.action == FILE)
+        return self._known[name]
+
+    def mark(
+        self, name: str, pinned: bool | None = None, labels: Mapping[str, str] | None = None
+    ) -> Named:
+        """Pins a name or lets it go, or sets its labels; None leaves as it is.
+
+        Raises:
+            UnknownProfileError: it means nothing.
+            UnavailableError: the database does not answer; nothing is changed.
+        """
+        marks: dict[str, Any] = {} if pinned is None else {"pinned": pinned}
+        if labels is not None:
+            marks["labels"] = dict(labels)
+
+        def act(connection: Connection, before: Row[Any] | None, revision: int) -> None:
+            if before is None or before.digest is None:
+                raise unknown(name)
+            self._write(connection, before, marks, revision)
+
+        self._transaction(name, act)
+        return self._known[name]
+
+    def files(self) -> dict[str, tuple[str, int]]:
+        """The files that were taken in: by name their identity, and the version they made."""
+        query = select(drop_ins.c.name, drop_ins.c.identity, drop_ins.c.version)
+        try:
+            with self._reader.connect() as connection:
+                rows = connection.execute(query.where(drop_ins.c.base == self._base))
+                return {row.name: (row.identity, row.version) for row in rows}
+        except SQLAlchemyError as error:
+            raise unavailable(self._engine, error) from error
+
+    def note_file(self, name: str, identity: str | None) -> None:
+        """Takes a file of that name for seen, without a meaning; None: for gone."""
+        try:
+            with self._engine.begin() as connection:
+                self._note_file(connection, name, identity, version=0)
+        except SQLAlchemyError as error:
+            raise unavailable(self._engine, error) from error
+
+    def _transaction(
+        self,
+        name: str,
+        act: Callable[[Connection, Row[Any] | None, int], None],
+        told: bool = False,
+    ) -> None:
+        with self._lock:
+            self._catch_up()
+            known = self._known.get(name)
+            try:
+                with self._engine.begin() as connection:
+                    raised = update(state).values(revision=state.c.revision + 1)
+                    revision = connection.execute(raised.returning(state.c.revision)).scalar_one()
+                    before = self._row(connection, name)
+                    act(connection, before, revision)
+            except SQLAlchemyError as error:
+                raise unavailable(self._engine, error) from error
+            self._catch_up(own=None if told else revision)
+            # Somebody else changed it between the two transactions.
+            if known and known.digest and (before is None or known.digest != before.digest):
+                self._replaced.append(known.digest)
+
+    def _catch_up(self, own: int | None = None) -> None:
+        """Reads what changed; `own` is the revision of a change of this object's."""
+        columns = [names.c[field] for field in Named.__dataclass_fields__]
+        changed = (names.c.base == self._base) & (names.c.revision > self._seen)
+        query = select(*columns, names.c.revision).where(changed).order_by(names.c.revision)
+        try:
+            with self._reader.connect() as connection:
+                rows = connection.execute(query).all()
+        except SQLAlchemyError as error:
+            raise unavailable(self._engine, error) from error
+        for row in rows:
+            before = self._known.get(row.name)
+            self._known[row.name] = Named(*row[:-1])
+            self._seen = row.revision
+            if before and before.digest not in (None, row.digest) and row.revision != own:
+                self._replaced.append(before.digest or "")
+
+    def _row(self, connection: Connection, name: str) -> Row[Any] | None:
+        mine = (names.c.base == self._base) & (names.c.name == name)
+        return connection.execute(select(names).where(mine)).one_or_none()
+
+    def _write(
+        self,
+        connection: Connection,
+        before: Row[Any] | None,
+        values: Mapping[str, Any],
+        revision: int,
+    ) -> None:
+        if before is None:
+            first = {"base": self._base, "pinned": False, "labels": {}, **values}
+            connection.execute(insert(names).values(**first, revision=revision))
+        else:
+            mine = (names.c.base == self._base) & (names.c.name == before.name)
+            connection.execute(update(names).where(mine).values(**values, revision=revision))
+
+    def _has_file(self, connection: Connection, name: str, identity: str) -> bool:
+        mine = (drop_ins.c.base == self._base) & (drop_ins.c.name == name)
+        found = connection.execute(select(drop_ins.c.identity).where(mine)).scalar()
+        return found == identity
+
+    def _note_file(
+        self, connection: Connection, name: str, identity: str | None, version: int
+    ) -> None:
+        mine = (drop_ins.c.base == self._base) & (drop_ins.c.name == name)
+        connection.execute(drop_ins.delete().where(mine))
+        if identity is not None:
+            row = {"base": self._base, "name": name, "identity": identity, "version": version}
+            connection.execute(insert(drop_ins).values(row))
+
+
+def unknown(name: str, known: Iterable[str] = ()) -> UnknownProfileError:
+    """The error of a name that means nothing, with those that mean something."""
+    return UnknownProfileError(
+        f"profile: expected one of {', '.join([BASE, *known])}, found '{name}'; "
+        "PUT it first, or correct the name"
+    )
+
+
+def _check_change(name: str, change: Change, before: Row[Any] | None) -> None:
+    if before is not None and before.pinned and before.digest is not None:
+        raise ConflictError(
+            f"profile {name}: expected it not pinned, found it pinned to "
+            f"{before.digest[:12]}; unpin it first"
+        )
+    if change.digest is None and (before is None or before.digest is None):
+        raise unknown(name)

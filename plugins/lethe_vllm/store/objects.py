@@ -1,0 +1,114 @@
+"""Bytes by their sha256: written once, never changed. Knows nothing of names or of profiles.
+
+A local folder is written durably: a temporary file, fsync, rename. Elsewhere an object appears as
+the file system of that URL lets it; what comes back is compared with its digest in any case.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import fsspec  # type: ignore[import-untyped]
+
+from lethe_projections import durable
+from lethe_vllm.errors import UnavailableError, UnsupportedError
+
+SUFFIX = ".safetensors"
+
+
+class Objects:
+    """One place of objects.
+
+    Attributes:
+        url: where; a local folder, or a URL that fsspec knows.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Opens the place, which is made if missing.
+
+        Raises:
+            UnsupportedError: no file system for that URL.
+            UnavailableError: it cannot be made.
+        """
+        self.url = url
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise UnsupportedError(
+                f"objects: expected a folder, or a URL whose file system is installed, found {url} "
+                f"({error})"
+            ) from error
+        self.folder = Path(self._root) if _is_local(self._files) else None
+        try:
+            self._files.makedirs(self._root, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError(
+                f"objects: expected a writable place at {url}, found {error}; give another with "
+                "--store or --objects"
+            ) from error
+
+    def put(self, data: bytes) -> str:
+        """Keeps some bytes; returns their digest once they are there.
+
+        Raises:
+            UnavailableError: they could not be written; nothing is there then, or all.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            if not self._has(digest, len(data)):
+                self._write(digest, data)
+        except OSError as error:
+            raise UnavailableError(
+                f"objects: expected room and rights to write {digest[:12]} at {self.url}, found "
+                f"{error}; nothing was changed"
+            ) from error
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a digest.
+
+        Raises:
+            UnavailableError: they are not there, or are not those.
+        """
+        try:
+            data: bytes = self._files.cat_file(self._path(digest))
+        except OSError as error:
+            raise UnavailableError(
+                f"objects: expected {digest[:12]} at {self.url}, found {error}; put the profile "
+                "again"
+            ) from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != digest:
+            raise UnavailableError(
+                f"objects: expected bytes with digest {digest[:12]} at {self.url}, found "
+                f"{found[:12]}: they were damaged; put the profile again"
+            )
+        return data
+
+    def beside(self, digest: str, suffix: str) -> bytes | None:
+        """What lies beside an object under another suffix; None if nothing does."""
+        try:
+            found: bytes = self._files.cat_file(f"{self._root}/{digest}{suffix}")
+        except FileNotFoundError:
+            return None
+        return found
+
+    def _has(self, digest: str, size: int) -> bool:
+        """Whether it is there whole; a damaged one is written again."""
+        path = self._path(digest)
+        if not self._files.exists(path) or self._files.size(path) != size:
+            return False
+        return hashlib.sha256(self._files.cat_file(path)).hexdigest() == digest
+
+    def _write(self, digest: str, data: bytes) -> None:
+        if self.folder is not None:
+            durable.write(self.folder / f"{digest}{SUFFIX}", data)
+        else:
+            self._files.pipe_file(self._path(digest), data)
+
+    def _path(self, digest: str) -> str:
+        return f"{self._root}/{digest}{SUFFIX}"
+
+
+def _is_local(files: Any) -> bool:
+    return "file" in ((files.protocol,) if isinstance(files.protocol, str) else files.protocol)

@@ -1,0 +1,120 @@
+"""Files that are put into the folder of profiles, changed there and removed."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from lethe_projections.errors import ArtifactError
+from lethe_vllm.catalogue import Catalogue
+from lethe_vllm.errors import UnknownProfileError
+
+from ..test_catalogue import BASE, data
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    return Catalogue(tmp_path, BASE)
+
+
+def history(catalogue: Catalogue) -> list[tuple[str, bool]]:
+    """Actions, the newest first, and whether the name meant a profile after them."""
+    return [(one.action, one.digest is not None) for one in catalogue.names.history("france")]
+
+
+def test_a_file_is_a_version_and_so_is_each_change_of_it(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    file = tmp_path / "france.safetensors"
+    digests = []
+    for seed in (1, 2):
+        file.write_bytes(data(seed))
+        digests.append(catalogue.entry("france").digest)
+        catalogue.entry("france")
+    assert len(set(digests)) == 2
+    assert history(catalogue) == [("file", True), ("file", True)]
+    assert Catalogue(tmp_path, BASE).entry("france").digest == digests[1]
+    assert len(history(catalogue)) == 2, "a file is taken in once"
+
+
+def test_a_removed_file_takes_its_name_with_it(catalogue: Catalogue, tmp_path: Path) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(data(1))
+    catalogue.entry("france")
+    file.unlink()
+    with pytest.raises(UnknownProfileError):
+        catalogue.entry("france")
+    assert catalogue.listed() == []
+    assert history(catalogue) == [("file", False), ("file", True)]
+    file.write_bytes(data(1))
+    assert catalogue.entry("france").named.version == 3
+
+
+def test_what_happened_last_counts(catalogue: Catalogue, tmp_path: Path) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(data(1))
+    catalogue.entry("france")
+    put = catalogue.put("france", data(2)).digest
+    assert catalogue.entry("france").digest == put, "the file has not changed since"
+    file.unlink()
+    assert catalogue.entry("france").digest == put, "the name was put, and is not the file's"
+    file.write_bytes(data(3))
+    assert catalogue.entry("france").digest != put
+
+
+def test_a_deleted_name_stays_deleted_while_its_file_is_as_it_was(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(data(1))
+    catalogue.entry("france")
+    catalogue.delete("france")
+    for seen in (catalogue, Catalogue(tmp_path, BASE)):
+        with pytest.raises(UnknownProfileError):
+            seen.entry("france")
+    assert file.exists(), "files are the user's"
+    file.write_bytes(data(2))
+    assert catalogue.entry("france").named.version == 3
+
+
+@pytest.mark.parametrize("put_before", [False, True])
+def test_a_file_that_is_no_profile_can_be_deleted_by_name(
+    put_before: bool, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    if put_before:
+        catalogue.put("france", data(1))
+    (tmp_path / "france.safetensors").write_bytes(data(2)[:-1])
+    with pytest.raises(ArtifactError, match=r"france\.safetensors"):
+        catalogue.entry("france")
+    assert catalogue.delete("france").name == "france"
+    with pytest.raises(UnknownProfileError):
+        catalogue.entry("france")
+    with pytest.raises(UnknownProfileError):
+        catalogue.delete("france")
+
+
+def test_a_file_does_not_change_a_pinned_name(
+    catalogue: Catalogue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pinned = catalogue.put("france", data(1)).digest
+    catalogue.names.mark("france", pinned=True)
+    (tmp_path / "france.safetensors").write_bytes(data(2))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert catalogue.entry("france").digest == pinned
+    assert [record.message.count("is pinned") for record in caplog.records] == [1]
+    catalogue.names.mark("france", pinned=False)
+    assert catalogue.entry("france").digest != pinned
+
+
+def test_two_catalogues_take_a_file_in_once(catalogue: Catalogue, tmp_path: Path) -> None:
+    other = Catalogue(tmp_path, BASE)
+    (tmp_path / "france.safetensors").write_bytes(data(1))
+    assert other.entry("france").variant == catalogue.entry("france").variant
+    assert history(catalogue) == [("file", True)]
+    os.unlink(tmp_path / "france.safetensors")
+    for seen in (catalogue, other):
+        with pytest.raises(UnknownProfileError):
+            seen.entry("france")
+    assert len(history(catalogue)) == 2

@@ -1,0 +1,134 @@
+"""Where a PUT may take artifacts from, and that nothing else is ever read."""
+
+import asyncio
+from pathlib import Path
+
+import fsspec  # type: ignore[import-untyped]
+import huggingface_hub
+import pytest
+
+from lethe_projections.errors import LetheError
+from lethe_server import sources
+from lethe_server.errors import NotPermittedError, TooLargeError
+from lethe_server.sources import Sources
+from lethe_vllm.errors import SelectionError, UnavailableError
+
+DATA = b"an artifact"
+
+
+def read(source: str, *permitted: str) -> bytes:
+    return asyncio.run(Sources(permitted).read(source))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A permitted folder, beside one with a secret, and links from the one into the other."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "france.safetensors").write_bytes(DATA)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_bytes(b"secret")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "secret" / "key")
+    (tmp_path / "root" / "folder").symlink_to(tmp_path / "secret")
+    (tmp_path / "root" / "inside").symlink_to(tmp_path / "root" / "france.safetensors")
+    (tmp_path / "rootless").mkdir()
+    (tmp_path / "rootless" / "france.safetensors").write_bytes(b"secret")
+    return tmp_path / "root"
+
+
+def test_a_path_below_a_permitted_folder_is_read(root: Path) -> None:
+    for path in ("france.safetensors", "inside", "../root/france.safetensors"):
+        assert read(f"{root}/{path}", "/nowhere", str(root)) == DATA
+    assert read(f"file://{root}/france.safetensors", str(root)) == DATA
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret/key", "link", "folder/key", "../rootless/france.safetensors", ".."]
+)
+def test_no_path_leads_out_of_a_permitted_folder(path: str, root: Path) -> None:
+    for prefix in ("", "file://"):
+        with pytest.raises(NotPermittedError, match="--source"):
+            read(f"{prefix}{root}/{path}", str(root))
+
+
+def test_nothing_is_permitted_unless_it_is_said(root: Path) -> None:
+    for source in (f"{root}/france.safetensors", "s3://bucket/a", "hf://org/name", "http://h/a"):
+        for permitted in ((), ("s3://other/", "/srv")):
+            with pytest.raises(NotPermittedError):
+                read(source, *permitted)
+
+
+def test_a_url_below_a_permitted_one_is_read() -> None:
+    fsspec.filesystem("memory").pipe_file("/bucket/france", DATA)
+    for permitted in ("memory://bucket", "memory://bucket/"):
+        assert read("memory://bucket/france", permitted) == DATA
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("memory://bucket-of-others/france", NotPermittedError),
+        ("memory://bucket/../secret", SelectionError),
+        ("memory://bucket/%2e%2e/secret", SelectionError),
+        ("memory://bucket/..\\secret", SelectionError),
+        ("MEMORY://bucket/france", NotPermittedError),
+        ("simplecache::memory://bucket/france", NotPermittedError),
+        ("relative/path", SelectionError),
+        ("", SelectionError),
+        ("memory://bucket/missing", UnavailableError),
+    ],
+)
+def test_other_urls_are_errors(source: str, error: type[LetheError]) -> None:
+    fsspec.filesystem("memory").pipe_file("/secret", b"secret")
+    fsspec.filesystem("memory").pipe_file("/bucket-of-others/france", b"secret")
+    with pytest.raises(error, match="source"):
+        read(source, "memory://bucket")
+
+
+def test_what_is_too_large_is_not_read_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_BYTES", len(DATA) - 1)
+    fsspec.filesystem("memory").pipe_file("/bucket/france", DATA)
+    for source in (f"{root}/france.safetensors", "memory://bucket/france"):
+        with pytest.raises(TooLargeError):
+            read(source, str(root), "memory://bucket")
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Hub's cache on this machine with one repository in it, and no network."""
+    repository = tmp_path / "hub" / "models--org--profiles"
+    snapshot = repository / "snapshots" / ("1" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "france.safetensors").write_bytes(DATA)
+    (snapshot / "README.md").write_text("of no interest")
+    (repository / "refs").mkdir()
+    for revision in ("main", "v1"):
+        (repository / "refs" / revision).write_text("1" * 40)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return snapshot
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "hf://org/profiles",
+        "hf://org/profiles@v1",
+        f"hf://org/profiles@{'1' * 40}",
+        "hf://org/profiles@main/france.safetensors",
+    ],
+)
+def test_a_repository_of_the_hub_is_found_in_the_local_cache(source: str, hub_cache: Path) -> None:
+    assert read(source, "hf://org") == DATA
+
+
+def test_a_repository_that_is_not_in_the_cache_or_not_clear_is_an_error(hub_cache: Path) -> None:
+    with pytest.raises(UnavailableError, match="expected an artifact there"):
+        read("hf://org/other", "hf://org")
+    with pytest.raises(UnavailableError):
+        read("hf://org/profiles@v2", "hf://org")
+    with pytest.raises(NotPermittedError):
+        read("hf://organisation/profiles", "hf://org")
+    (hub_cache / "spain.safetensors").write_bytes(DATA)
+    with pytest.raises(SelectionError, match=r"france\.safetensors, spain\.safetensors"):
+        read("hf://org/profiles", "hf://org")
+    assert read("hf://org/profiles/spain.safetensors", "hf://org") == DATA
