@@ -1,7 +1,9 @@
 """The server's application without vLLM: a fake engine at the one seam, `collective_rpc`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,21 @@ def make(seed: int, *, base: BaseModel = BASE, hook: str = "block") -> bytes:
 def rank(number: int, **missing: str) -> dict[str, Any]:
     """What a rank says of its sites."""
     return {"rank": number, "missing": missing}
+
+
+def event(document: dict[str, Any]) -> str:
+    """A server-sent one."""
+    return f"data: {json.dumps(document)}\n\n"
+
+
+async def streamed(text: str) -> AsyncIterator[str]:
+    """A chat completion as vLLM streams it, a word at a time."""
+    yield event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+    for word in re.findall(r"\S+\s*", text):
+        yield event({"choices": [{"index": 0, "delta": {"content": word}}]})
+    yield event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    yield event({"choices": [], "usage": {"total_tokens": 1}})
+    yield "data: [DONE]\n\n"
 
 
 @dataclass
