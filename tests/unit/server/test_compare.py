@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lethe_projections import artifact
 
-from .fakes import Server, event, make
+from .fakes import Server, Streams, make
 
 URL = "/v1/unlearning/compare"
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -128,29 +128,16 @@ def test_in_a_stream_a_variants_error_is_its_own(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "status", "says"),
+    ("documents", "status", "says"),
     [
         ([{"error": {"message": "engine died", "code": 503}}], 503, "engine died"),
         ([{"choices": [{"delta": {"content": "a"}}]}], 500, "found its stream broken off"),
     ],
 )
 def test_an_answer_that_breaks_off_is_an_error(
-    server: Server, events: list[dict[str, Any]], status: int, says: str
+    server: Server, documents: list[dict[str, Any]], status: int, says: str
 ) -> None:
-    class BreaksOff:
-        """Answers chats itself, and never to the end."""
-
-        def __init__(self, app: ASGIApp) -> None:
-            self.app = app
-
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["path"] != "/v1/chat/completions":
-                await self.app(scope, receive, send)
-                return
-            chunks = (event(document) for document in events)
-            await StreamingResponse(chunks, media_type="text/event-stream")(scope, receive, send)
-
-    server.app.add_middleware(BreaksOff)
+    server.app.add_middleware(Streams, documents=documents)
     reply = compare(server, ["base"])
     assert reply.status_code == status
     assert says in reply.json()["error"]["message"]
