@@ -9,8 +9,6 @@ import httpx
 
 from lethe_projections.errors import LetheError
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 _CONNECT_SECONDS = 10
 """An answer may take any time, a connection not."""
 
@@ -36,7 +34,7 @@ class Client:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str,
         key: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:

@@ -106,7 +106,7 @@ def scored(scores: dict[str, Any]) -> Table:
     """A row a variant; each number is against the base, on the base's answer."""
     table = Table(title=f"on the base's answer of {len(scores['reference']['tokens'])} tokens")
     table.add_column("")
-    for heading in ("log-probability", "perplexity", "KL from base, at least", "ROUGE-L"):
+    for heading in ("log-probability - base's", "perplexity", "KL from base, at least", "ROUGE-L"):
         table.add_column(heading, justify="right")
     for one in scores["variants"]:
         perplexity = one["perplexity"]
