@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from lethe_projections.errors import LetheError
+from lethe_server.cli_compare import compare
 from lethe_server.cli_compose import compose
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
@@ -23,6 +24,7 @@ app.add_typer(fit_app, name="fit")
 app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)
+app.command()(compare)
 
 DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""

@@ -2,10 +2,12 @@
 
     OpenAIServingModels.is_base_model, .model_name, .show_available_models; ModelCard, ModelList
     ServeSubcommand, FlexibleArgumentParser, cli_env_setup
+    ModelConfig.max_logprobs, .logprobs_mode
     configure_logging_from_args                   from 0.31 on; 0.30 has no options for its log
 
-The first line is for the list of models. The others are what `vllm serve` runs: the command `vllm`
-itself asks for the metadata of a distribution of that name, which the CPU build has not.
+The first line is for the list of models, the model's configuration for scores. The others are what
+`vllm serve` runs: the command `vllm` itself asks for the metadata of a distribution of that name,
+which the CPU build has not.
 Tried with the versions in `lethe_vllm.compat.TRIED`.
 """
 
@@ -21,6 +23,9 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from lethe_server import models
 from lethe_server.serving import Serving
+
+UNBOUNDED = 20
+"""Likeliest tokens to ask for where the engine sets no bound; its default bound."""
 
 
 class VariantModels(OpenAIServingModels):
@@ -52,6 +57,15 @@ def list_variants(serving_models: OpenAIServingModels, serving: Serving) -> None
     """Changes the list in place: every endpoint's handler holds this one object."""
     serving_models.lethe = serving
     serving_models.__class__ = VariantModels
+
+
+def top_logprobs(vllm_config: Any) -> int | None:
+    """Of how many likeliest tokens to ask for log-probabilities; None if they would be logits."""
+    config = vllm_config.model_config
+    if not config.logprobs_mode.endswith("_logprobs"):
+        return None
+    # Less than 0 is the whole vocabulary, which is not affordable at every token.
+    return UNBOUNDED if config.max_logprobs < 0 else config.max_logprobs
 
 
 def parse_serve(arguments: list[str]) -> argparse.Namespace:

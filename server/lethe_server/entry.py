@@ -22,7 +22,8 @@ class LetheEndpoints:
 
     def attach_router(self, app: Any) -> None:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
-        from lethe_server import compare, errors, middleware, probes, profiles
+        from lethe_server import errors, middleware, probes, profiles
+        from lethe_server.compare import routes as compare
 
         app.include_router(profiles.router)
         app.include_router(compare.router)

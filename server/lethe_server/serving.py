@@ -46,6 +46,8 @@ class Serving:
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
+        top_logprobs: of how many likeliest tokens the engine tells log-probabilities; None where
+            it tells logits.
     """
 
     front_end: FrontEnd
@@ -61,6 +63,7 @@ class Serving:
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    top_logprobs: int | None = 20
 
     @property
     def catalogue(self) -> Catalogue:
@@ -158,7 +161,8 @@ async def start(engine_client: Any, models: Any) -> Serving:
         UnavailableError: a declared site is not installed or did not run.
         LetheError: the folder holds a profile that is not for this model.
     """
-    # Here, because it imports vLLM.
+    # Here, because they import vLLM.
+    from lethe_server import compat
     from lethe_vllm import compat as engine
 
     front_end = engine.front_end(engine_client)
@@ -179,6 +183,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
         absent=absent,
         settings=settings,
         sources=Sources(settings.sources),
+        top_logprobs=compat.top_logprobs(engine_client.vllm_config),
     )
 
 

@@ -15,7 +15,7 @@ from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.frontend import FrontEnd
 from lethe_vllm.selection import current
 
-from .fakes import ABSENT, BASE, SITES, Engine, Server
+from .fakes import ABSENT, BASE, SITES, Engine, Server, streamed
 
 
 @pytest.fixture
@@ -37,11 +37,13 @@ def server(tmp_path: Path) -> Server:
         return Response(status_code=engine.health)
 
     @app.post("/v1/chat/completions")
-    async def chat(request: Request) -> dict[str, Any]:
+    async def chat(request: Request) -> Any:
         variant = current.get()
         body = await request.body()
         assert variant is not None
         assert variant.is_base or variant.digest in engine.held
+        if b'"stream":true' in body:
+            return StreamingResponse(streamed(f"as {variant.name}"), media_type="text/event-stream")
         return {
             "served_by": variant.name,
             "body": body.decode("latin-1"),

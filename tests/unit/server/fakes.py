@@ -1,13 +1,17 @@
 """The server's application without vLLM: a fake engine at the one seam, `collective_rpc`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import torch
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
@@ -30,6 +34,39 @@ def make(seed: int, *, base: BaseModel = BASE, hook: str = "block") -> bytes:
 def rank(number: int, **missing: str) -> dict[str, Any]:
     """What a rank says of its sites."""
     return {"rank": number, "missing": missing}
+
+
+def event(document: dict[str, Any]) -> str:
+    """A server-sent one."""
+    return f"data: {json.dumps(document)}\n\n"
+
+
+async def streamed(text: str) -> AsyncIterator[str]:
+    """A chat completion as vLLM streams it with `return_token_ids`, a word a token."""
+    words = re.findall(r"\S+\s*", text)
+    first = {"index": 0, "delta": {"role": "assistant", "content": ""}}
+    yield event({"choices": [first], "prompt_token_ids": [7, 8]})
+    for number, word in enumerate(words):
+        yield event({"choices": [{"index": 0, "delta": {"content": word}, "token_ids": [number]}]})
+    yield event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    usage = {"prompt_tokens": 2, "completion_tokens": len(words), "total_tokens": 2 + len(words)}
+    yield event({"choices": [], "usage": usage})
+    yield "data: [DONE]\n\n"
+
+
+class Streams:
+    """Middleware that answers every chat with these documents."""
+
+    def __init__(self, app: ASGIApp, documents: list[dict[str, Any]]) -> None:
+        self.app = app
+        self.documents = documents
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/v1/chat/completions":
+            await self.app(scope, receive, send)
+            return
+        events = StreamingResponse(map(event, self.documents), media_type="text/event-stream")
+        await events(scope, receive, send)
 
 
 @dataclass

@@ -46,6 +46,7 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
         ["fit"],
         ["fit", "rocr"],
         ["compose"],
+        ["compare"],
         ["inspect"],
         ["demo"],
         ["export"],
