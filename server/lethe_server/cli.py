@@ -12,15 +12,16 @@ from lethe_server.cli_compare import compare
 from lethe_server.cli_compose import compose
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
+from lethe_server.cli_profiles import profiles_app
 
 app = typer.Typer(
     help="One base model serves the original and any number of unlearned variants.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 fit_app = typer.Typer(cls=FitGroup, help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
+app.add_typer(profiles_app, name="profiles")
 app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)

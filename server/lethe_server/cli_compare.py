@@ -18,7 +18,9 @@ def compare(
             "What differs from the first is highlighted."
         ),
     ],
-    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
+    url: Annotated[
+        str, typer.Option(envvar="LETHE_URL", help="The server.")
+    ] = "http://127.0.0.1:8000",
     api_key: Annotated[
         str | None, typer.Option(envvar="LETHE_API_KEY", help="The server's key.")
     ] = None,

@@ -54,6 +54,9 @@ class Client:
     def put(self, path: str, body: Any) -> Any:
         return self._ask("PUT", path, body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._ask("PATCH", path, body)
+
     def delete(self, path: str) -> Any:
         return self._ask("DELETE", path)
 
