@@ -11,6 +11,7 @@ from lethe_projections.errors import LetheError
 from lethe_server.cli_compose import compose
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
+from lethe_server.cli_policy import policy_app
 
 app = typer.Typer(
     help="One base model serves the original and any number of unlearned variants.",
@@ -23,6 +24,7 @@ app.add_typer(fit_app, name="fit")
 app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)
+app.add_typer(policy_app, name="policy")
 
 DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""
@@ -64,12 +66,21 @@ def serve(
             help="A request whose profile finds no room there waits, or is refused (503).",
         ),
     ] = "wait",
+    *,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that says which key may use what; see docs/policy.md. Without it, everybody "
+            "may use everything."
+        ),
+    ] = None,
 ) -> None:
     """Serve a model and its variants over HTTP, with vLLM."""
     from lethe_server.serve import serve as run
 
     lethe = {"sites": sites, "profiles": profiles, "bank_mb": bank_mb, "when_full": when_full}
-    run(model, context.args, lethe)
+    server = {} if policy is None else {"policy": str(policy.resolve())}
+    run(model, context.args, lethe | {"server": server})
 
 
 @fit_app.callback()

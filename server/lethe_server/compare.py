@@ -17,11 +17,15 @@ from pydantic import Field
 
 from lethe_server.asking import HEADER, profile_of
 from lethe_server.documents import Document
+from lethe_server.policy.caller import calling
+from lethe_server.policy.decision import check_selection
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import Selection, Variant
 
 MAX_VARIANTS = 16
+CREDENTIALS = ("authorization", "x-api-key")
+"""Headers that say who asks."""
 
 T = TypeVar("T")
 
@@ -85,7 +89,10 @@ async def compare(wanted: CompareRequest, request: Request) -> Any:
             f"model: expected a name of the base ({', '.join(serving.served)}), found "
             f"{model[:80]!r}; name the variants in 'profiles'"
         )
-    variants = [await serving.resolve(Selection.parse(text)) for text in wanted.profiles]
+    selections = [Selection.parse(text) for text in wanted.profiles]
+    for selection in selections:
+        check_selection(calling.get(), selection)
+    variants = [await serving.resolve(selection) for selection in selections]
     if len(set(variants)) < len(variants):
         raise SelectionError(
             f"profiles: expected each once, found {', '.join(wanted.profiles)[:200]}; remove one"
@@ -101,11 +108,11 @@ async def _ask_all(
     wanted: CompareRequest, variants: list[Variant], model: str, request: Request
 ) -> list[Result | _Refusal]:
     body = wanted.model_dump(exclude={"profiles"}, exclude_none=True) | {"model": model}
-    authorization = request.headers.get("authorization")
+    credentials = {name: request.headers[name] for name in CREDENTIALS if name in request.headers}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(request.app, raise_app_exceptions=False),
         base_url="http://lethe",
-        headers={} if authorization is None else {"authorization": authorization},
+        headers=credentials,
     ) as client:
         return list(await asyncio.gather(*(_ask(client, body, variant) for variant in variants)))
 

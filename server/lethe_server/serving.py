@@ -5,12 +5,14 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 from lethe_server.health import Health
+from lethe_server.policy.following import PolicyFile
 from lethe_server.settings import Settings
 from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
@@ -41,6 +43,7 @@ class Serving:
         sites: installed in the engine.
         absent: declared, but not in this model, and why.
         settings: of this server.
+        policy: who may use what; None where everybody may use everything.
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
@@ -55,6 +58,7 @@ class Serving:
     sites: frozenset[Site]
     absent: Mapping[Site, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    policy: PolicyFile | None = None
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -153,13 +157,14 @@ async def start(engine_client: Any, models: Any) -> Serving:
     Raises:
         UnsupportedError: the engine was started without Lethe.
         UnavailableError: a declared site is not installed or did not run.
-        LetheError: the folder holds a profile that is not for this model.
+        LetheError: the folder holds a profile that is not for this model, or the policy is wrong.
     """
     # Here, because it imports vLLM.
     from lethe_vllm import compat as engine
 
     front_end = engine.front_end(engine_client)
     options = engine.options(engine_client.vllm_config)
+    settings = Settings.parse(options.server)
     declared = options.declared(front_end.catalogue.base.num_layers)
     sites, absent = await sites_of(engine_client, declared.sites)
     front_end.reached = True
@@ -173,7 +178,8 @@ async def start(engine_client: Any, models: Any) -> Serving:
         adapters=models.lora_requests,
         sites=sites,
         absent=absent,
-        settings=Settings.parse(options.server),
+        settings=settings,
+        policy=None if settings.policy is None else PolicyFile(Path(settings.policy)),
     )
 
 

@@ -9,7 +9,13 @@ from lethe_vllm.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class Settings:
-    """How requests are treated before and after the engine has them; strings and numbers alone."""
+    """How requests are treated before and after the engine has them; strings and numbers alone.
+
+    Attributes:
+        policy: path of the file that says which key may use what; None for no keys.
+    """
+
+    policy: str | None = None
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:

@@ -50,6 +50,8 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
         ["demo"],
         ["export"],
         ["import"],
+        ["policy", "check"],
+        ["policy", "key"],
     ],
 )
 def test_every_command_has_help(command: list[str]) -> None:
@@ -73,6 +75,7 @@ def test_options_of_vllm_pass_through_in_order(monkeypatch: pytest.MonkeyPatch) 
     assert result.exit_code == 0, result.output
     rest = ["--port", "8001", "-tp", "2", "--enforce-eager", "-cc.mode=0", "--api-key=k"]
     lethe = {"profiles": Path("d"), "sites": "mlp,down_proj", "bank_mb": 9, "when_full": "refuse"}
+    lethe["server"] = {}
     assert called == [("embedded", rest, lethe)]
 
 
