@@ -101,11 +101,11 @@ def _repeated(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
     if isinstance(node, yaml.MappingNode):
         fields: set[str] = set()
         for field, value in node.value:
-            if field.value in fields:
+            # A field that is no plain text is no known one, which is found later.
+            if isinstance(field.value, str) and field.value in fields:
                 line = field.start_mark.line + 1
                 yield f"line {line}, {field.value}: expected it once, found it twice; remove one"
-            if isinstance(field.value, str):
-                fields.add(field.value)
+            fields.add(str(field.value))
             yield from _repeated(value, seen)
 
 

@@ -107,6 +107,7 @@ def test_without_a_key_a_request_may_do_what_the_anonymous_may() -> None:
         ("version: 1\nanonymous: {base: true, admin: true}", "line 2, anonymous.admin: "),
         ("version: 1\nanonymous: {profiles: [a, b]}", "line 2, anonymous: default: "),
         ("version: 1\nanonymous: {name: x, base: true}", "anonymous.name: expected a known"),
+        ("version: 1\n[a, b]: 1\n[a, b]: 2", "expected YAML, found"),
         ("version: 1\nkeys: &a [*a]", "expected"),
         ("version: 1\nkeys: !!python/object:os.system {}", "expected YAML, found"),
     ],
