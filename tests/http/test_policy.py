@@ -5,6 +5,7 @@ equal what that one gets of the permitted profile, log-probabilities included, w
 variants differ.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -42,7 +43,7 @@ keys:
     adapters: "*"
     admin: true
 """
-TOKENS = 8
+TOKENS = 6
 MESSAGES = [{"role": "user", "content": QUESTION}]
 PROMPT = "The capital of France is"
 PROMPT_IDS = [504, 3575, 282, 4649, 314]
@@ -54,7 +55,7 @@ GENERATING: dict[str, list[dict[str, Any]]] = {
         {"messages": MESSAGES, **SETTINGS, "logprobs": True, "top_logprobs": 2},
         {"messages": MESSAGES, **SETTINGS, "prompt_logprobs": 1},
         {"messages": MESSAGES, **SETTINGS, "stream": True},
-        {"messages": MESSAGES, **SETTINGS, "use_beam_search": True, "n": 2},
+        {"messages": MESSAGES, "temperature": 0, "max_tokens": 3, "use_beam_search": True, "n": 2},
     ],
     "/v1/chat/completions/batch": [{"messages": [MESSAGES, MESSAGES], **SETTINGS}],
     "/v1/completions": [
@@ -325,12 +326,15 @@ def test_lists_name_what_a_key_may_use(server: Server) -> None:
     ],
 )
 def test_another_spelling_of_a_path_is_refused(server: Server, method: str, path: str) -> None:
-    with client(server, RESTRICTED) as restricted:
-        url = httpx.URL(server.url).copy_with(raw_path=path.encode())
-        content = json.dumps({"model": "smollm2", "messages": MESSAGES, **SETTINGS})
-        headers = {"content-type": "application/json"}
-        reply = restricted.request(method, url, content=content, headers=headers)
-    assert reply.status_code == 403, reply.text
+    # Not httpx, which would correct some of them.
+    address = httpx.URL(server.url)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=300)
+    content = json.dumps({"model": "smollm2", "messages": MESSAGES, **SETTINGS})
+    headers = {"content-type": "application/json", "Authorization": f"Bearer {RESTRICTED}"}
+    connection.request(method, path, content, headers)
+    reply = connection.getresponse()
+    assert reply.status == 403, reply.read()
+    connection.close()
 
 
 def test_an_encoded_path_is_the_path(server: Server) -> None:
