@@ -65,7 +65,24 @@ def agreed(header: Selection | None, model: Selection | None) -> Selection | Non
 
 def wants_beams(body: bytes) -> bool:
     """Whether a JSON body asks for vLLM's beam search."""
-    return bool(dict(_top_level(body)).get("use_beam_search"))
+    return bool(dict(fields(body) or []).get("use_beam_search"))
+
+
+def fields(body: bytes) -> list[tuple[str, Any]] | None:
+    """The outermost fields of a JSON object, repeated ones included; None if it is none."""
+    last: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Inner objects end first, so the outermost one is kept last.
+        nonlocal last
+        last = pairs
+        return dict(pairs)
+
+    try:
+        document = json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        return None
+    return last if isinstance(document, dict) else None
 
 
 def _by_header(values: Sequence[str]) -> Selection | None:
@@ -80,7 +97,7 @@ def _by_header(values: Sequence[str]) -> Selection | None:
 
 def _model(body: bytes) -> str | None:
     """`model` of a JSON object; None if there is none, or vLLM is to refuse the body anyway."""
-    found = _top_level(body)
+    found = fields(body) or []
     names = [value for key, value in found if key == "model"]
     if len(names) > 1:
         raise SelectionError(
@@ -89,23 +106,6 @@ def _model(body: bytes) -> str | None:
         )
     _refuse_arguments(dict(found))
     return names[0] if names and isinstance(names[0], str) else None
-
-
-def _top_level(body: bytes) -> list[tuple[str, Any]]:
-    """Key and value pairs of a JSON object, repeated keys included; [] if it is none."""
-    last: list[tuple[str, Any]] = []
-
-    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        # Inner objects end first, so the outermost one is kept last.
-        nonlocal last
-        last = pairs
-        return dict(pairs)
-
-    try:
-        document = json.loads(body, object_pairs_hook=keep)
-    except (ValueError, RecursionError):
-        return []
-    return last if isinstance(document, dict) else []
 
 
 def _refuse_arguments(document: dict[str, Any]) -> None:

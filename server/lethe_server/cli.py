@@ -12,6 +12,7 @@ from lethe_server.cli_compare import compare
 from lethe_server.cli_compose import compose
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
+from lethe_server.cli_policy import policy_app
 from lethe_server.cli_profiles import profiles_app
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)
 app.command()(compare)
+app.add_typer(policy_app, name="policy")
 
 DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""
@@ -87,11 +89,18 @@ def serve(
             help="A request whose profile finds no room there waits, or is refused (503).",
         ),
     ] = "wait",
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that says which key may use what; see docs/policy.md. Without it, everybody "
+            "may use everything."
+        ),
+    ] = None,
 ) -> None:
     """Serve a model and its variants over HTTP, with vLLM."""
     from lethe_server.serve import serve as run
 
-    server = {"sources": sources}
+    server = {"sources": sources, "policy": None if policy is None else str(policy.resolve())}
     lethe = {
         "sites": sites,
         "profiles": profiles,

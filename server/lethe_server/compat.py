@@ -46,6 +46,7 @@ class VariantModels(OpenAIServingModels):
         """The answer to /v1/models."""
         found = await super().show_available_models()
         first = found.data[0]
+        found.data = [card for card in found.data if models.is_shown(card.id, self.lethe)]
         found.data.extend(
             ModelCard(root=first.root, max_model_len=first.max_model_len, **variant)
             for variant in models.variants(self.lethe)

@@ -24,9 +24,11 @@ class LetheEndpoints:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
         from lethe_server import errors, middleware, probes, profiles
         from lethe_server.compare import routes as compare
+        from lethe_server.policy import reloading
 
         app.include_router(profiles.router)
         app.include_router(compare.router)
+        app.include_router(reloading.router)
         errors.attach(app)
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
         app.add_middleware(middleware.SelectVariant)
@@ -39,9 +41,12 @@ class LetheEndpoints:
             LetheError: it has not, or the folder of profiles holds one that is not for it.
         """
         from lethe_server import compat, serving
+        from lethe_server.policy import reloading
 
         state.lethe = await serving.start(engine_client, state.openai_serving_models)
         compat.list_variants(state.openai_serving_models, state.lethe)
+        if state.lethe.policy is not None:
+            reloading.on_hangup(state.lethe.policy)
 
 
 def endpoint_plugin() -> LetheEndpoints:

@@ -3,10 +3,11 @@
     LetheError                               500
     ├── ArtifactError, SelectionError,
     │   CompositionError                     400
+    ├── UnauthenticatedError                 401
     ├── NotPermittedError                    403
     ├── UnknownProfileError                  404
     ├── IncompatibleError, UnsupportedError,
-    │   ConflictError                        409
+    │   ConflictError, PolicyError           409
     ├── TooLargeError                        413
     └── UnavailableError                     503
 
@@ -37,19 +38,29 @@ class TooLargeError(LetheError):
     """A request's body is larger than the server reads."""
 
 
+class UnauthenticatedError(LetheError):
+    """The request has no key of the server's policy."""
+
+
 class NotPermittedError(LetheError):
-    """The operator does not permit what was asked for."""
+    """The operator does not permit what was asked for, or not to the request's key."""
+
+
+class PolicyError(LetheError):
+    """The policy file is missing or wrong."""
 
 
 STATUS: dict[type[LetheError], tuple[int, str]] = {
     ArtifactError: (400, "BadRequestError"),
     CompositionError: (400, "BadRequestError"),
     SelectionError: (400, "BadRequestError"),
+    UnauthenticatedError: (401, "AuthenticationError"),
     NotPermittedError: (403, "PermissionDeniedError"),
     UnknownProfileError: (404, "NotFoundError"),
     IncompatibleError: (409, "ConflictError"),
     UnsupportedError: (409, "ConflictError"),
     ConflictError: (409, "ConflictError"),
+    PolicyError: (409, "ConflictError"),
     TooLargeError: (413, "ContentTooLargeError"),
     UnavailableError: (503, "ServiceUnavailableError"),
     LetheError: (500, "InternalServerError"),
@@ -60,7 +71,8 @@ STATUS: dict[type[LetheError], tuple[int, str]] = {
 def response(error: LetheError) -> JSONResponse:
     """The HTTP answer to an error."""
     status, kind = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
-    return JSONResponse(body(str(error), kind, status), status_code=status)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(body(str(error), kind, status), status_code=status, headers=headers)
 
 
 def body(message: str, kind: str, status: int) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lethe_projections.errors import LetheError
 from lethe_server import bodies, errors
 from lethe_server.asking import HEADER, asked, wants_beams
+from lethe_server.policy.decision import Asked
+from lethe_server.policy.guard import admitted
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
-from lethe_vllm.selection import BASE_VARIANT, Selection, Variant, current
+from lethe_vllm.selection import BASE_VARIANT, Variant, current
 
 MANAGEMENT = "/v1/unlearning/"
 """Paths below this manage profiles; a selection has no meaning there."""
@@ -45,10 +47,11 @@ class SelectVariant:
         serving: Serving = scope["app"].state.lethe
         with ExitStack() as stack:
             try:
+                permit = stack.enter_context(admitted(scope, path(scope), serving.policy))
                 request = await _read(scope, receive, serving)
                 if request is None:
                     return
-                variant = await serving.resolve(request.selection)
+                variant = await serving.resolve(permit.selected(request.asked))
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
                 if _generates(scope):
@@ -66,11 +69,17 @@ class SelectVariant:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if bodies.header_values(scope, _HEADER_KEY):
-            await receive()
             reason = f"{HEADER} is not supported on websockets; use HTTP"
-            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+            await _close(receive, send, reason)
             return
-        await self._serve(BASE_VARIANT, scope, receive, send)
+        serving: Serving = scope["app"].state.lethe
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(admitted(scope, path(scope), serving.policy))
+            except LetheError as error:
+                await _close(receive, send, str(error))
+                return
+            await self._serve(BASE_VARIANT, scope, receive, send)
 
     async def _serve(self, variant: Variant, scope: Scope, receive: Receive, send: Send) -> None:
         token = current.set(variant)
@@ -84,7 +93,7 @@ class SelectVariant:
 class _Request:
     """What was read ahead of a request, and the channel that gives it back."""
 
-    selection: Selection | None
+    asked: Asked
     receive: Receive
     wants_beams: bool = False
 
@@ -92,26 +101,37 @@ class _Request:
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
     """None if the client left meanwhile."""
     values = bodies.header_values(scope, _HEADER_KEY)
+
+    def says(body: bytes | None = None) -> Asked:
+        selection = asked(values, body, serving.served, serving.adapters)
+        return Asked(path(scope), selection, body, serving.served, serving.adapters)
+
     if path(scope).startswith(MANAGEMENT):
         if values:
             raise SelectionError(
                 f"{HEADER}: expected none on {MANAGEMENT}, found {values[0][:80]!r}; leave it out"
             )
-        return _Request(None, receive)
+        return _Request(says(), receive)
     if scope["method"] != "POST" or not _may_be_json(scope):
-        return _Request(asked(values, None, serving.served), receive)
+        return _Request(says(), receive)
     bodies.check_declared_size(scope)
     body = await bodies.read(receive)
     if body is None:
         return None
-    selection = asked(values, body, serving.served, serving.adapters)
-    return _Request(selection, bodies.replayed(body, receive), wants_beams(body))
+    return _Request(says(body), bodies.replayed(body, receive), wants_beams(body))
 
 
 def path(scope: Scope) -> str:
     """A request's path below where the application is mounted."""
     whole: str = scope["path"]
     return whole.removeprefix(scope.get("root_path", ""))
+
+
+async def _close(receive: Receive, send: Send, reason: str) -> None:
+    """Refuses a websocket. A reason has 123 bytes at most."""
+    await receive()
+    said = reason.encode()[:123].decode(errors="ignore")
+    await send({"type": "websocket.close", "code": 1008, "reason": said})
 
 
 def _generates(scope: Scope) -> bool:

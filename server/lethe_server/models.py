@@ -5,6 +5,7 @@ variant of the request at hand, so that a name which the middleware did not see 
 """
 
 from lethe_server.asking import profile_of
+from lethe_server.policy.caller import calling
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import Selection, current
@@ -28,10 +29,16 @@ def answering(name: str) -> str:
     return name if variant is None or variant.is_base else f"{name}:{variant.name}"
 
 
+def is_shown(model: str, serving: Serving) -> bool:
+    """Whether whoever asks is shown a name of vLLM's: all but adapters that it may not use."""
+    return model not in serving.adapters or calling.get().permits_adapter(model)
+
+
 def variants(serving: Serving) -> list[dict[str, str]]:
-    """For each profile, what OpenAI's model list says of it, and its digest."""
+    """What OpenAI's model list says of each profile that whoever asks may see, and its digest."""
     parent = serving.served[0]
     return [
         {"id": f"{parent}:{entry.name}", "parent": parent, "unlearning_digest": entry.digest}
         for entry in serving.entries()
+        if calling.get().sees(entry.name)
     ]

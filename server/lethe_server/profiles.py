@@ -22,6 +22,8 @@ from lethe_server.documents import (
     summary,
 )
 from lethe_server.exchange import exchange_of
+from lethe_server.policy.caller import calling
+from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import check_name
@@ -44,9 +46,11 @@ def _serving(request: Request) -> Serving:
 
 @router.get("")
 async def list_profiles(request: Request) -> ProfileList:
-    """Every profile, by name."""
-    serving = _serving(request)
-    data = await asyncio.to_thread(lambda: [summary(e, serving) for e in serving.entries()])
+    """Every profile that the caller may see, by name."""
+    serving, caller = _serving(request), calling.get()
+    data = await asyncio.to_thread(
+        lambda: [summary(e, serving) for e in serving.entries() if caller.sees(e.name)]
+    )
     return ProfileList(data=data)
 
 
@@ -54,6 +58,7 @@ async def list_profiles(request: Request) -> ProfileList:
 async def get_profile(name: str, request: Request) -> ProfileDocument:
     """One profile, with its provenance."""
     serving = _serving(request)
+    check_seen(calling.get(), name)
     return await asyncio.to_thread(lambda: document(serving.catalogue.entry(name), serving))
 
 

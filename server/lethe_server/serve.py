@@ -4,6 +4,7 @@ What stands after the model and Lethe's own options goes to vLLM as it is.
 """
 
 import os
+import signal
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lethe_projections import embedded
+from lethe_server.policy import following
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import CONFIG_KEY, Options
 
@@ -44,6 +46,9 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         SystemExit: vLLM's own options are wrong.
     """
     Options.parse(lethe)
+    policy = lethe.get("server", {}).get("policy")
+    if policy:
+        following.read(Path(policy))
     # Before vLLM is imported, and inherited by every process it starts.
     os.environ["VLLM_PLUGINS"] = ",".join(plugins(os.environ.get("VLLM_PLUGINS")))
     from lethe_server import compat
@@ -51,6 +56,11 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
     with tempfile.TemporaryDirectory(prefix="lethe-profiles-") as temporary:
         parsed = compat.parse_serve(arguments(model, extra))
         refuse_other_front_ends(parsed, os.environ)
+        if policy:
+            refuse_other_keys(parsed, os.environ)
+            # Each process that answers requests reads the file at SIGHUP. Those that do not, and
+            # those still starting, are not to end by it; what they start inherits that.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         parsed.additional_config = with_options(parsed, placed(lethe, Path(temporary)))
         compat.run_serve(parsed)
 
@@ -114,6 +124,28 @@ def plugins(configured: str | None) -> list[str]:
             for point in metadata.entry_points(group=group)
         }
     return sorted(names | {"lethe"})
+
+
+def refuse_other_keys(parsed: Namespace, environment: Mapping[str, str]) -> None:
+    """Refuses vLLM's keys beside a policy: a request has one, which would have to be both.
+
+    Raises:
+        UnsupportedError: there are some.
+    """
+    found = [
+        name
+        for name, given in (
+            ("--api-key", getattr(parsed, "api_key", None)),
+            ("VLLM_API_KEY", environment.get("VLLM_API_KEY")),
+        )
+        if given
+    ]
+    if found:
+        raise UnsupportedError(
+            f"lethe serve --policy: expected no other keys, found {' and '.join(found)}; leave it "
+            "out and put that key's sha256 into the policy: vLLM would refuse every other key, "
+            "and knows nothing of profiles"
+        )
 
 
 def refuse_other_front_ends(parsed: Namespace, environment: Mapping[str, str]) -> None:

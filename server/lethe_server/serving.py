@@ -5,12 +5,14 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 from lethe_server.health import Health
+from lethe_server.policy.following import PolicyFile
 from lethe_server.settings import Settings
 from lethe_server.sources import Sources
 from lethe_server.unloading import unload_unneeded
@@ -43,6 +45,7 @@ class Serving:
         absent: declared, but not in this model, and why.
         settings: of this server.
         sources: where a PUT may take artifacts from.
+        policy: who may use what; None where everybody may use everything.
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
@@ -60,6 +63,7 @@ class Serving:
     absent: Mapping[Site, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     sources: Sources = field(default_factory=Sources)
+    policy: PolicyFile | None = None
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -159,7 +163,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
     Raises:
         UnsupportedError: the engine was started without Lethe.
         UnavailableError: a declared site is not installed or did not run.
-        LetheError: the folder holds a profile that is not for this model.
+        LetheError: the folder holds a profile that is not for this model, or the policy is wrong.
     """
     # Here, because they import vLLM.
     from lethe_server import compat
@@ -184,6 +188,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
         settings=settings,
         sources=Sources(settings.sources),
         top_logprobs=compat.top_logprobs(engine_client.vllm_config),
+        policy=None if settings.policy is None else PolicyFile(Path(settings.policy)),
     )
 
 

@@ -12,9 +12,11 @@ class Settings:
     """How requests are treated before and after the engine has them; strings and numbers alone.
 
     Attributes:
+        policy: path of the file that says which key may use what; None for no keys.
         sources: where a PUT may take artifacts from, as `Sources.permitted`.
     """
 
+    policy: str | None = None
     sources: Sequence[str] = ()
 
     @classmethod

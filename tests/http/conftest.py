@@ -22,11 +22,12 @@ from .server import API_KEY, Server
 
 START_SECONDS = 300
 
-OPTIONS = [
+ENGINE = [
     *("--sites", "block,mlp,down_proj"),
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
-    *("--kv-cache-memory-bytes", "512M", "--enable-prompt-tokens-details", "--api-key", API_KEY),
+    *("--kv-cache-memory-bytes", "512M", "--enable-prompt-tokens-details"),
 ]
+OPTIONS = [*ENGINE, "--api-key", API_KEY]
 
 
 @pytest.fixture(scope="session")

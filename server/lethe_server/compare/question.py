@@ -5,6 +5,8 @@ from typing import Any
 
 from lethe_server.asking import profile_of
 from lethe_server.compare.documents import CompareRequest, Sampling
+from lethe_server.policy.caller import calling
+from lethe_server.policy.decision import check_selection
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant
@@ -43,6 +45,7 @@ async def question_of(wanted: CompareRequest, serving: Serving) -> Question:
         SelectionError: `model` names a variant, a profile is named twice or malformed, or what is
             asked cannot be scored.
         UnsupportedError: the engine tells no log-probabilities to score by.
+        NotPermittedError: the caller may not use one of them.
         LetheError: a profile cannot be served.
     """
     model = wanted.model or serving.served[0]
@@ -51,7 +54,11 @@ async def question_of(wanted: CompareRequest, serving: Serving) -> Question:
             f"model: expected a name of the base ({', '.join(serving.served)}), found "
             f"{model[:80]!r}; name the variants in 'profiles'"
         )
-    variants = [await serving.resolve(Selection.parse(text)) for text in wanted.profiles]
+    selections = [Selection.parse(text) for text in wanted.profiles]
+    # The scores ask the base, whether it is shown or not.
+    for selection in [*selections, *([BASE_VARIANT.selection] if wanted.score else [])]:
+        check_selection(calling.get(), selection)
+    variants = [await serving.resolve(selection) for selection in selections]
     if len(set(variants)) < len(variants):
         raise SelectionError(
             f"profiles: expected each once, found {', '.join(wanted.profiles)[:200]}; remove one"

@@ -51,6 +51,8 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
         ["demo"],
         ["export"],
         ["import"],
+        ["policy", "check"],
+        ["policy", "key"],
     ],
 )
 def test_every_command_has_help(command: list[str]) -> None:

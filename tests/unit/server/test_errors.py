@@ -5,7 +5,13 @@ import json
 import pytest
 
 from lethe_projections import errors as projections
-from lethe_server.errors import TooLargeError, response
+from lethe_server.errors import (
+    NotPermittedError,
+    PolicyError,
+    TooLargeError,
+    UnauthenticatedError,
+    response,
+)
 from lethe_vllm import errors as engine
 
 
@@ -15,6 +21,9 @@ from lethe_vllm import errors as engine
         (projections.ArtifactError, 400),
         (projections.CompositionError, 400),
         (engine.SelectionError, 400),
+        (UnauthenticatedError, 401),
+        (NotPermittedError, 403),
+        (PolicyError, 409),
         (engine.UnknownProfileError, 404),
         (projections.IncompatibleError, 409),
         (engine.UnsupportedError, 409),
