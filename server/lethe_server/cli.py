@@ -37,6 +37,7 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
     "'python -m vllm.entrypoints.openai.api_server --help=all' lists them.",
 )
 def serve(
+    *,
     context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="'embedded' for the small model that comes along; else as vLLM.")
@@ -64,12 +65,26 @@ def serve(
             help="A request whose profile finds no room there waits, or is refused (503).",
         ),
     ] = "wait",
+    log: Annotated[
+        Literal["json", "text", "off"],
+        typer.Option("--lethe-log", help="One line of log for each request."),
+    ] = "off",
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="File to append to: who changed what, what served which request."),
+    ] = None,
+    audit_requests: Annotated[
+        str,
+        typer.Option(help="Which requests stand there: full, off, or a share such as 0.01."),
+    ] = "full",
 ) -> None:
     """Serve a model and its variants over HTTP, with vLLM."""
     from lethe_server.serve import serve as run
 
-    lethe = {"sites": sites, "profiles": profiles, "bank_mb": bank_mb, "when_full": when_full}
-    run(model, context.args, lethe)
+    file = None if audit is None else str(audit.resolve())
+    server = {"log": log, "audit": file, "audit_requests": audit_requests}
+    engine = {"sites": sites, "profiles": profiles, "bank_mb": bank_mb, "when_full": when_full}
+    run(model, context.args, {**engine, "server": server})
 
 
 @fit_app.callback()

@@ -22,7 +22,7 @@ class LetheEndpoints:
 
     def attach_router(self, app: Any) -> None:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
-        from lethe_server import compare, errors, middleware, probes, profiles
+        from lethe_server import compare, errors, middleware, observing, probes, profiles, watching
 
         app.include_router(profiles.router)
         app.include_router(compare.router)
@@ -30,6 +30,8 @@ class LetheEndpoints:
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
         app.add_middleware(middleware.SelectVariant)
         app.add_middleware(probes.RedWhileSitesAreMissing)
+        app.add_middleware(watching.RefreshMetrics)
+        app.add_middleware(observing.Observe)
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
         """Proves that the engine has its sites, before the first request.

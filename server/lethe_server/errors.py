@@ -2,7 +2,7 @@
 
     LetheError                               500
     ├── ArtifactError, SelectionError,
-    │   CompositionError                     400
+    │   CompositionError, RequestIdError     400
     ├── UnknownProfileError                  404
     ├── IncompatibleError, UnsupportedError  409
     ├── TooLargeError                        413
@@ -22,12 +22,17 @@ from lethe_projections.errors import (
     IncompatibleError,
     LetheError,
 )
+from lethe_server.exchange import exchange_of
 from lethe_vllm.errors import (
     SelectionError,
     UnavailableError,
     UnknownProfileError,
     UnsupportedError,
 )
+
+
+class RequestIdError(LetheError):
+    """A request's own id is not one that may stand in logs."""
 
 
 class TooLargeError(LetheError):
@@ -37,6 +42,7 @@ class TooLargeError(LetheError):
 STATUS: dict[type[LetheError], tuple[int, str]] = {
     ArtifactError: (400, "BadRequestError"),
     CompositionError: (400, "BadRequestError"),
+    RequestIdError: (400, "BadRequestError"),
     SelectionError: (400, "BadRequestError"),
     UnknownProfileError: (404, "NotFoundError"),
     IncompatibleError: (409, "ConflictError"),
@@ -64,5 +70,6 @@ def attach(app: FastAPI) -> None:
     app.add_exception_handler(LetheError, _handle)
 
 
-async def _handle(_: Request, error: Exception) -> JSONResponse:
+async def _handle(request: Request, error: Exception) -> JSONResponse:
+    exchange_of(request.scope).refused = type(error).__name__
     return response(error if isinstance(error, LetheError) else LetheError(str(error)))

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lethe_projections.errors import LetheError
 from lethe_server import bodies, errors
 from lethe_server.asking import HEADER, asked, wants_beams
+from lethe_server.exchange import exchange_of
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant, current
@@ -49,6 +50,8 @@ class SelectVariant:
                 if request is None:
                     return
                 variant = await serving.resolve(request.selection)
+                if _generates(scope):
+                    exchange_of(scope).variant = variant
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
                 if _generates(scope):
@@ -56,6 +59,7 @@ class SelectVariant:
                 if request.wants_beams:
                     await serving.check_beams(variant)
             except LetheError as error:
+                exchange_of(scope).refused = type(error).__name__
                 await errors.response(error)(scope, receive, send)
                 return
             try:

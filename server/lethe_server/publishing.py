@@ -26,8 +26,8 @@ async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
         The profile, and whether the name is new.
 
     Raises:
-        LetheError: it is malformed, for another model, or was refused by the engine; what the
-            name meant before still serves.
+        LetheError: it is malformed, for another model, was refused by the engine, or cannot be
+            audited; what the name meant before still serves.
     """
     check_name(name)
     async with serving.writing:
@@ -37,7 +37,8 @@ async def put(serving: Serving, name: str, data: bytes) -> tuple[Entry, bool]:
         exists, previous = await asyncio.to_thread(_previous, serving, name)
         try:
             await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
-            entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile)
+            async with serving.watching.audit.change("put", name, previous, digest):
+                entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile)
         except BaseException:
             unload_unneeded(serving, digest)
             raise
@@ -51,9 +52,12 @@ async def delete(serving: Serving, name: str) -> Variant:
 
     Raises:
         UnknownProfileError: there is no such name.
+        UnavailableError: it cannot be audited.
     """
     async with serving.writing:
-        variant = await asyncio.to_thread(serving.catalogue.delete, name)
+        _, previous = await asyncio.to_thread(_previous, serving, name)
+        async with serving.watching.audit.change("delete", name, previous, None):
+            variant = await asyncio.to_thread(serving.catalogue.delete, name)
         await unnamed(serving, variant.digest)
         return variant
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lethe_projections import embedded
+from lethe_server.settings import Settings
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import CONFIG_KEY, Options
 
@@ -43,7 +44,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         LetheError: the options are wrong, or the engine cannot serve variants under them.
         SystemExit: vLLM's own options are wrong.
     """
-    Options.parse(lethe)
+    Settings.parse(Options.parse(lethe).server)
     # Before vLLM is imported, and inherited by every process it starts.
     os.environ["VLLM_PLUGINS"] = ",".join(plugins(os.environ.get("VLLM_PLUGINS")))
     from lethe_server import compat
@@ -52,6 +53,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         parsed = compat.parse_serve(arguments(model, extra))
         refuse_other_front_ends(parsed, os.environ)
         folder = Path(lethe.get("profiles") or temporary).resolve()
+        parsed.enable_request_id_headers = False  # Lethe's server sends them anyway
         parsed.additional_config = with_options(parsed, {**lethe, "profiles": str(folder)})
         compat.run_serve(parsed)
 

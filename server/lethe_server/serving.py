@@ -11,9 +11,11 @@ from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 from lethe_server.health import Health
+from lethe_server.metrics import Metrics
 from lethe_server.settings import Settings
 from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
+from lethe_server.watching import Watching, watching
 from lethe_vllm.catalogue import Catalogue, Entry
 from lethe_vllm.errors import (
     SelectionError,
@@ -44,6 +46,7 @@ class Serving:
         uses: requests being handled.
         answered: POST requests answered without error, by digest ("" for the base).
         writing: held while names change.
+        watching: who is told of requests and changes.
     """
 
     front_end: FrontEnd
@@ -58,6 +61,7 @@ class Serving:
     uses: Uses = field(default_factory=Uses)
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    watching: Watching = field(default_factory=Watching)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -164,16 +168,20 @@ async def start(engine_client: Any, models: Any) -> Serving:
     sites, absent = await sites_of(engine_client, declared.sites)
     front_end.reached = True
     everyone = engine.everyone(engine_client)
+    settings = Settings.parse(options.server)
+    metrics = Metrics()
+    engine.on_ended(engine_client, metrics.generated_by)
     return Serving(
         front_end=front_end,
-        rpc=engine_client.collective_rpc,
+        rpc=metrics.loading(engine_client.collective_rpc),
         everyone=everyone,
         health=Health(lambda: everyone("lethe_check")),
         served=tuple(path.name for path in models.base_model_paths),
         adapters=models.lora_requests,
         sites=sites,
         absent=absent,
-        settings=Settings.parse(options.server),
+        settings=settings,
+        watching=watching(settings, metrics, front_end, everyone),
     )
 
 
