@@ -1,35 +1,12 @@
 """Metrics of a running server are what its answers say that they cost."""
 
-import time
 from collections import Counter
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from lethe_server.recent import FRESH
-
+from .metrics import grown, metrics
 from .server import QUESTION, Server
 
 STORY = "Write a long story about a lighthouse keeper and his dog."
-
-
-def metrics(server: Server) -> dict[tuple[str, str], float]:
-    """Lethe's samples by name and value of their label, once what the engine said has run out."""
-    time.sleep(FRESH)
-    reply = server.get("/metrics")
-    assert reply.status_code == 200
-    found: dict[tuple[str, str], float] = {}
-    for family in text_string_to_metric_families(reply.text):
-        for sample in family.samples:
-            if sample.name.startswith("lethe:") and "le" not in sample.labels:
-                found[sample.name, ",".join(sample.labels.values())] = sample.value
-    return found
-
-
-def grown(
-    before: dict[tuple[str, str], float], after: dict[tuple[str, str], float], name: str, label: str
-) -> float:
-    return after.get((name, label), 0) - before.get((name, label), 0)
 
 
 def test_metrics_are_what_the_answers_say_they_cost(server: Server) -> None:
@@ -84,6 +61,9 @@ def test_metrics_are_what_the_answers_say_they_cost(server: Server) -> None:
     assert grown(before, after, "lethe:requests_total", "alpha,4xx") == 1
     assert grown(before, after, "lethe:refusals_total", "UnknownProfileError") == 1
     assert not any("nobody" in label for _, label in after)
+    assert after["lethe:profiles_registered", ""] >= after["lethe:profiles_held", ""] >= 2
+    assert after["lethe:profile_loads_total", ""] >= 2
+    assert after["lethe:profile_bytes_held", ""] > 0
     sequences = used["beta"]["requests"] + 1
     assert grown(before, after, "lethe:time_to_first_token_seconds_count", "beta") == sequences
     assert grown(before, after, "lethe:time_to_first_token_seconds_sum", "beta") > 0

@@ -9,6 +9,7 @@ import pytest
 from lethe_projections.base_model import BaseModel
 
 from .conftest import OPTIONS, started
+from .metrics import grown, metrics
 from .profiles import synthetic
 from .server import PROFILES, QUESTION, Server
 
@@ -66,3 +67,25 @@ def test_no_process_serves_a_deleted_profile(pair: Server, base: BaseModel) -> N
     for _ in range(ROUNDS):
         assert pair.chat(QUESTION, "gone").status_code == 404
         assert pair.get(f"{PROFILES}/gone").status_code == 404
+
+
+def test_metrics_add_up_over_the_processes(pair: Server, base: BaseModel) -> None:
+    assert pair.put("counted", synthetic(base, 5)).status_code == 201
+    answers(pair, "counted")
+    before = metrics(pair)
+    with ThreadPoolExecutor(ROUNDS) as pool:
+        replies = list(pool.map(lambda _: pair.chat(QUESTION, "counted").json(), range(ROUNDS)))
+    used = [reply["usage"] for reply in replies]
+    for _ in range(4):  # whichever process answers
+        after = metrics(pair)
+        assert grown(before, after, "lethe:requests_total", "counted,2xx") == ROUNDS
+        for name, field in (("prompt", "prompt_tokens"), ("generation", "completion_tokens")):
+            expected = sum(usage[field] for usage in used)
+            assert expected > ROUNDS
+            assert grown(before, after, f"lethe:{name}_tokens_total", "counted") == expected
+        assert grown(before, after, "lethe:time_to_first_token_seconds_count", "counted") == ROUNDS
+        # The prompts came from the cache; what was generated, but for each last token, did not.
+        generated = sum(usage["completion_tokens"] for usage in used)
+        edited = grown(before, after, "lethe:edited_tokens", "counted")
+        assert generated - ROUNDS <= edited <= generated + sum(u["prompt_tokens"] for u in used)
+        assert after["lethe:profiles_held", ""] >= 1
