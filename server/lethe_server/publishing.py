@@ -69,5 +69,5 @@ def _previous(serving: Serving, name: str) -> tuple[bool, str | None]:
     except UnknownProfileError:
         return False, None
     except LetheError as error:
-        logger.warning("Replacing a damaged profile: %s", error)
+        logger.warning("What the name had was damaged: %s", error)
         return True, None
