@@ -50,11 +50,13 @@ class Admission:
         waiting: requests for which there was no room, in order of arrival. While there are any,
             further requests for profiles go behind them, so that none waits for ever; those for
             the base pass.
+        evictions: how often a held profile made room for another.
     """
 
     def __init__(self, limits: Amounts) -> None:
         self.limits = limits
         self.waiting: deque[Waiting] = deque()
+        self.evictions = 0
         self._registered: dict[str, Registered] = {}
         self._held: OrderedDict[str, Amounts] = OrderedDict()
         self._retiring: dict[str, Registered] = {}
@@ -164,6 +166,7 @@ class Admission:
         """The ranks have dropped those and hold this."""
         for other in dropped:
             del self._held[other]
+        self.evictions += len(dropped)
         self._held[digest] = self._needs(digest)
 
     def _needs(self, digest: str) -> Amounts:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lethe_projections.projector import Projector, Site
@@ -67,6 +68,17 @@ class FactorBank:
         """
         active = _distinct(self._registered[digest])
         return {"slots": len(active), **self.backend.needs(map(_by_site, active))}
+
+    @property
+    def registered_bytes(self) -> int:
+        """Of all registered edits, in this process's memory."""
+        return sum(_nbytes(projectors) for projectors in self._registered.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """Of those on the device, without what the backend keeps beside them."""
+        size = self.placement.dtype.itemsize / torch.float32.itemsize
+        return int(size * sum(_nbytes(self._registered[digest]) for digest in self._held))
 
     def register(self, digest: str, projectors: Iterable[Projector]) -> None:
         """Keeps a profile's edits. `projectors` are those of this rank's layers."""
@@ -151,6 +163,10 @@ def active_by_kind(projectors: Iterable[Projector]) -> tuple[tuple[Projector, ..
     """For each `scope.kind` of token, the projectors that edit it."""
     listed = tuple(projectors)
     return tuple(tuple(p for p in listed if SCOPES[p.scope][kind]) for kind in range(KINDS))
+
+
+def _nbytes(projectors: Iterable[Projector]) -> int:
+    return sum(projector.nbytes for projector in projectors)
 
 
 def _taken(slots: Slots) -> list[int]:

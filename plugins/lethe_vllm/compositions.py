@@ -78,6 +78,11 @@ class Compositions:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def made(self) -> dict[str, frozenset[str]]:
+        """By digest, the digests of its parts."""
+        return {composition.digest: of for of, composition in self._kept.items()}
+
     def use(self, parts: "Sequence[Entry]") -> Composition | None:
         """The composition of these parts, used now; None if it has to be made."""
         found = self._kept.get(digests(parts))

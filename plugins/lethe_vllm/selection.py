@@ -193,13 +193,23 @@ def stamped_digest(extra_args: dict[str, Any] | None) -> str | None:
     Raises:
         SelectionError: the value was not stamped by the front end.
     """
+    variant = stamped(extra_args)
+    return None if variant.is_base else variant.digest
+
+
+def stamped(extra_args: dict[str, Any] | None) -> Variant:
+    """The variant of a request inside the engine; of a composition without its parts.
+
+    Raises:
+        SelectionError: as `stamped_digest`.
+    """
     value = (extra_args or {}).get(PROFILE_KEY)
     if value is None:
-        return None
+        return BASE_VARIANT
     match = _STAMP.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise SelectionError(
             f"profile: expected NAME@SHA256 inside the engine, found {value!r:.200}; enter "
             "requests through LLM, AsyncLLM or the HTTP server, with Lethe enabled"
         )
-    return match[1]
+    return Variant(value.rpartition("@")[0], match[1])

@@ -83,10 +83,19 @@ class LetheWorker:
     @replying
     def lethe_edited(self) -> dict[str, dict[str, int]]:
         """Tokens handed to the op on this rank, by digest and site."""
-        found: dict[str, dict[str, int]] = {}
-        for (digest, site), tokens in sorted(_bank().edited.items()):
-            found.setdefault(digest, {})[str(site)] = tokens
-        return found
+        return _edited()
+
+    @replying
+    def lethe_figures(self) -> dict[str, Any]:
+        """What this rank has, for metrics; the engine core adds its own to it."""
+        bank = _bank()
+        return {
+            "registered": len(bank.registered),
+            "held": len(bank.held),
+            "registered_bytes": bank.registered_bytes,
+            "held_bytes": bank.held_bytes,
+            "edited": _edited(),
+        }
 
     @replying
     def lethe_hold(self, digest: str, dropped: tuple[str, ...]) -> dict[str, Any]:
@@ -115,6 +124,13 @@ class LetheWorker:
         """
         _bank().unregister(digest)
         return {"digest": digest}
+
+
+def _edited() -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (digest, site), tokens in sorted(_bank().edited.items()):
+        found.setdefault(digest, {})[str(site)] = tokens
+    return found
 
 
 def _bank() -> FactorBank:

@@ -42,11 +42,11 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
     "'python -m vllm.entrypoints.openai.api_server --help=all' lists them.",
 )
 def serve(
+    *,
     context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="'embedded' for the small model that comes along; else as vLLM.")
     ],
-    *,
     profiles: Annotated[
         Path | None,
         typer.Option(help="Folder of NAME.safetensors. Without it, profiles go with the server."),
@@ -96,11 +96,29 @@ def serve(
             "may use everything."
         ),
     ] = None,
+    log: Annotated[
+        Literal["json", "text", "off"],
+        typer.Option("--lethe-log", help="One line of log for each request."),
+    ] = "off",
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="File to append to: who changed what, what served which request."),
+    ] = None,
+    audit_requests: Annotated[
+        str,
+        typer.Option(help="Which requests stand there: full, off, or a share such as 0.01."),
+    ] = "full",
 ) -> None:
     """Serve a model and its variants over HTTP, with vLLM."""
     from lethe_server.serve import serve as run
 
-    server = {"sources": sources, "policy": None if policy is None else str(policy.resolve())}
+    server = {
+        "policy": None if policy is None else str(policy.resolve()),
+        "sources": sources,
+        "log": log,
+        "audit": None if audit is None else str(audit.resolve()),
+        "audit_requests": audit_requests,
+    }
     lethe = {
         "sites": sites,
         "profiles": profiles,

@@ -2,7 +2,7 @@
 
     LetheError                               500
     ├── ArtifactError, SelectionError,
-    │   CompositionError                     400
+    │   CompositionError, RequestIdError     400
     ├── UnauthenticatedError                 401
     ├── NotPermittedError                    403
     ├── UnknownProfileError                  404
@@ -25,6 +25,7 @@ from lethe_projections.errors import (
     IncompatibleError,
     LetheError,
 )
+from lethe_server.exchange import exchange_of
 from lethe_vllm.errors import (
     ConflictError,
     SelectionError,
@@ -32,6 +33,10 @@ from lethe_vllm.errors import (
     UnknownProfileError,
     UnsupportedError,
 )
+
+
+class RequestIdError(LetheError):
+    """A request's own id is not one that may stand in logs."""
 
 
 class TooLargeError(LetheError):
@@ -53,6 +58,7 @@ class PolicyError(LetheError):
 STATUS: dict[type[LetheError], tuple[int, str]] = {
     ArtifactError: (400, "BadRequestError"),
     CompositionError: (400, "BadRequestError"),
+    RequestIdError: (400, "BadRequestError"),
     SelectionError: (400, "BadRequestError"),
     UnauthenticatedError: (401, "AuthenticationError"),
     NotPermittedError: (403, "PermissionDeniedError"),
@@ -85,5 +91,6 @@ def attach(app: FastAPI) -> None:
     app.add_exception_handler(LetheError, _handle)
 
 
-async def _handle(_: Request, error: Exception) -> JSONResponse:
+async def _handle(request: Request, error: Exception) -> JSONResponse:
+    exchange_of(request.scope).refused = type(error).__name__
     return response(error if isinstance(error, LetheError) else LetheError(str(error)))

@@ -1,22 +1,15 @@
 """What the engine's ranks say of their sites, asked when somebody wants to know. Knows no HTTP.
 
-The ranks look at their modules and run nothing; still, asking takes the engine's attention between
-two steps. So an answer serves for a while, however many ask, and nobody waits long for a busy
-engine: what it last said holds until it says something else.
+The ranks look at their modules and run nothing.
 """
 
-import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-logger = logging.getLogger("vllm.lethe")
+from lethe_server.recent import Recent
 
-FRESH = 5.0
-"""Seconds for which an answer serves."""
-PATIENCE = 1.0
-"""Seconds to wait for an engine that is in the middle of a step."""
+logger = logging.getLogger("vllm.lethe")
 
 Missing = Mapping[str, Mapping[str, str]]
 """By rank, the sites that edit nothing there and why; empty if all do."""
@@ -31,28 +24,22 @@ class Health:
 
     def __init__(self, ask: Callable[[], Awaitable[Sequence[Sequence[Mapping[str, Any]]]]]) -> None:
         self._ask = ask
-        self._missing: Missing = {}
-        self._asked = -FRESH
-        self._asking: asyncio.Task[None] | None = None
+        self._said: Missing = {}
+        self._missing: Recent[Missing] = Recent(self._look, {})
 
     async def missing(self) -> Missing:
         """What was missing when the ranks last answered."""
-        if self._asking is None and time.monotonic() - self._asked >= FRESH:
-            self._asking = asyncio.create_task(self._look())
-        if self._asking is not None:
-            await asyncio.wait([self._asking], timeout=PATIENCE)
-        return self._missing
+        return await self._missing.get()
 
-    async def _look(self) -> None:
+    async def _look(self) -> Missing:
         try:
             found = by_rank(await self._ask())
         except Exception as error:  # noqa: BLE001, whatever it is, nobody vouches for the sites
             found = {"every rank": {"every site": f"no answer: {error}"}}
-        finally:
-            self._asked, self._asking = time.monotonic(), None
-        if found != self._missing:
+        if found != self._said:
             logger.log(logging.ERROR if found else logging.INFO, "%s", message(found))
-        self._missing = found
+        self._said = found
+        return found
 
 
 def by_rank(replies: Sequence[Sequence[Mapping[str, Any]]]) -> Missing:

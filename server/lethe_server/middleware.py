@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lethe_projections.errors import LetheError
 from lethe_server import bodies, errors
 from lethe_server.asking import HEADER, asked, wants_beams
+from lethe_server.exchange import exchange_of
 from lethe_server.policy.decision import Asked
 from lethe_server.policy.guard import admitted
 from lethe_server.serving import Serving
@@ -52,6 +53,8 @@ class SelectVariant:
                 if request is None:
                     return
                 variant = await serving.resolve(permit.selected(request.asked))
+                if _generates(scope):
+                    exchange_of(scope).variant = variant
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
                 if _generates(scope):
@@ -59,6 +62,7 @@ class SelectVariant:
                 if request.wants_beams:
                     await serving.check_beams(variant)
             except LetheError as error:
+                exchange_of(scope).refused = type(error).__name__
                 await errors.response(error)(scope, receive, send)
                 return
             try:

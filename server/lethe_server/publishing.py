@@ -76,7 +76,8 @@ async def _publish(serving: Serving, name: str, data: bytes, change: Change) -> 
     exists, previous = await asyncio.to_thread(_previous, serving, name)
     try:
         await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
-        entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile, change)
+        async with serving.watching.audit.change(change.action, name, previous, digest):
+            entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile, change)
     except BaseException:
         unload_unneeded(serving, digest)
         raise
@@ -90,9 +91,12 @@ async def delete(serving: Serving, name: str, author: str = "") -> Variant:
 
     Raises:
         UnknownProfileError: there is no such name.
+        UnavailableError: it cannot be audited.
     """
     async with serving.writing:
-        variant = await asyncio.to_thread(serving.catalogue.delete, name, author)
+        _, previous = await asyncio.to_thread(_previous, serving, name)
+        async with serving.watching.audit.change("delete", name, previous, None):
+            variant = await asyncio.to_thread(serving.catalogue.delete, name, author)
         await unnamed(serving, variant.digest)
         return variant
 
@@ -104,5 +108,5 @@ def _previous(serving: Serving, name: str) -> tuple[bool, str | None]:
     except UnknownProfileError:
         return False, None
     except LetheError as error:
-        logger.warning("Replacing a damaged profile: %s", error)
+        logger.warning("What the name had was damaged: %s", error)
         return True, None

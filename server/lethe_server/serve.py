@@ -14,6 +14,7 @@ from typing import Any
 
 from lethe_projections import embedded
 from lethe_server.policy import following
+from lethe_server.settings import Settings
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import CONFIG_KEY, Options
 
@@ -45,7 +46,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         LetheError: the options are wrong, or the engine cannot serve variants under them.
         SystemExit: vLLM's own options are wrong.
     """
-    Options.parse(lethe)
+    Settings.parse(Options.parse(lethe).server)
     policy = lethe.get("server", {}).get("policy")
     if policy:
         following.read(Path(policy))
@@ -61,6 +62,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
             # Each process that answers requests reads the file at SIGHUP. Those that do not, and
             # those still starting, are not to end by it; what they start inherits that.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        parsed.enable_request_id_headers = False  # Lethe's server sends them anyway
         parsed.additional_config = with_options(parsed, placed(lethe, Path(temporary)))
         compat.run_serve(parsed)
 

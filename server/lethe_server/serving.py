@@ -12,11 +12,13 @@ from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
 from lethe_server.health import Health
+from lethe_server.metrics import Metrics
 from lethe_server.policy.following import PolicyFile
 from lethe_server.settings import Settings
 from lethe_server.sources import Sources
 from lethe_server.unloading import unload_unneeded
 from lethe_server.uses import Uses
+from lethe_server.watching import Watching, watching
 from lethe_vllm.catalogue import Catalogue, Entry
 from lethe_vllm.errors import (
     SelectionError,
@@ -51,6 +53,7 @@ class Serving:
         writing: held while names change.
         top_logprobs: of how many likeliest tokens the engine tells log-probabilities; None where
             it tells logits.
+        watching: who is told of requests and changes.
     """
 
     front_end: FrontEnd
@@ -68,6 +71,7 @@ class Serving:
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     top_logprobs: int | None = 20
+    watching: Watching = field(default_factory=Watching)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -176,9 +180,12 @@ async def start(engine_client: Any, models: Any) -> Serving:
     sites, absent = await sites_of(engine_client, declared.sites)
     front_end.reached = True
     everyone = engine.everyone(engine_client)
+    settings = Settings.parse(options.server)
+    metrics = Metrics()
+    engine.on_ended(engine_client, metrics.generated_by)
     return Serving(
         front_end=front_end,
-        rpc=engine_client.collective_rpc,
+        rpc=metrics.loading(engine_client.collective_rpc),
         everyone=everyone,
         health=Health(lambda: everyone("lethe_check")),
         served=tuple(path.name for path in models.base_model_paths),
@@ -189,6 +196,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
         sources=Sources(settings.sources),
         top_logprobs=compat.top_logprobs(engine_client.vllm_config),
         policy=None if settings.policy is None else PolicyFile(Path(settings.policy)),
+        watching=watching(settings, metrics, front_end, everyone),
     )
 
 

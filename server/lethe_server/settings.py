@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from lethe_vllm.errors import UnsupportedError
 
+LOGS = ("json", "text", "off")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -14,10 +16,32 @@ class Settings:
     Attributes:
         policy: path of the file that says which key may use what; None for no keys.
         sources: where a PUT may take artifacts from, as `Sources.permitted`.
+        log: form of the line that each request is worth, or `off`.
+        audit: file of who changed what, and which digest served which request; None for none.
+        audit_requests: which requests stand there: `full`, `off`, or a share between 0 and 1.
     """
 
     policy: str | None = None
     sources: Sequence[str] = ()
+    log: str = "off"
+    audit: str | None = None
+    audit_requests: str = "full"
+
+    def __post_init__(self) -> None:
+        if self.log not in LOGS:
+            raise UnsupportedError(
+                f"--lethe-log: expected one of {', '.join(LOGS)}, found {self.log!r}; correct it"
+            )
+        if _rate(self.audit_requests) is None:
+            raise UnsupportedError(
+                "--audit-requests: expected full, off, or the share of requests to write as a "
+                f"number between 0 and 1, found {self.audit_requests!r}; correct it"
+            )
+
+    @property
+    def audit_rate(self) -> float:
+        """The share of requests that stand in the audit."""
+        return _rate(self.audit_requests) or 0.0
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:
@@ -33,3 +57,12 @@ class Settings:
                 f"found {unknown}; see 'lethe serve --help'"
             )
         return cls(**value)
+
+
+def _rate(requests: str) -> float | None:
+    named = {"full": 1.0, "off": 0.0}
+    try:
+        share = named[requests] if requests in named else float(requests)
+    except ValueError:
+        return None
+    return share if 0.0 <= share <= 1.0 else None

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lethe_projections.base_model import BaseModel
-from lethe_server.health import FRESH
+from lethe_server.recent import FRESH
 
 from .conftest import OPTIONS, started
 from .profiles import synthetic

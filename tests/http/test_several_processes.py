@@ -12,6 +12,7 @@ from lethe_projections.base_model import BaseModel
 from lethe_server.policy import keys
 
 from .conftest import ENGINE, started
+from .metrics import grown, metrics
 from .profiles import synthetic
 from .server import API_KEY, HEADER, PROFILES, QUESTION, Server
 
@@ -115,3 +116,25 @@ def test_every_process_follows_a_changed_policy_and_none_ends_by_the_signal(
     assert outcomes() == {("beta", 403, 200)}
     policy.write_text(POLICY)
     assert outcomes() == {("alpha", 200, 403)}
+
+
+def test_metrics_add_up_over_the_processes(pair: Server, base: BaseModel) -> None:
+    assert pair.put("counted", synthetic(base, 5)).status_code == 201
+    answers(pair, "counted")
+    before = metrics(pair)
+    with ThreadPoolExecutor(ROUNDS) as pool:
+        replies = list(pool.map(lambda _: pair.chat(QUESTION, "counted").json(), range(ROUNDS)))
+    used = [reply["usage"] for reply in replies]
+    for _ in range(4):  # whichever process answers
+        after = metrics(pair)
+        assert grown(before, after, "lethe:requests_total", "counted,2xx") == ROUNDS
+        for name, field in (("prompt", "prompt_tokens"), ("generation", "completion_tokens")):
+            expected = sum(usage[field] for usage in used)
+            assert expected > ROUNDS
+            assert grown(before, after, f"lethe:{name}_tokens_total", "counted") == expected
+        assert grown(before, after, "lethe:time_to_first_token_seconds_count", "counted") == ROUNDS
+        # The prompts came from the cache; what was generated, but for each last token, did not.
+        generated = sum(usage["completion_tokens"] for usage in used)
+        edited = grown(before, after, "lethe:edited_tokens", "counted")
+        assert generated - ROUNDS <= edited <= generated + sum(u["prompt_tokens"] for u in used)
+        assert after["lethe:profiles_held", ""] >= 1

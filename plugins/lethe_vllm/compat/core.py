@@ -212,6 +212,12 @@ def _collective_rpc(call: Method) -> Method:
             _admission(self).check(args[0])
             return [not _admission(self).waiting and _hold(self, args[0])]
         replies = call(self, method, timeout, args, kwargs)
+        if method == "lethe_figures":
+            own = {
+                "evictions": _admission(self).evictions,
+                "waiting": len(_admission(self).waiting),
+            }
+            return [{**reply, **own} for reply in checked(replies)]
         return checked(replies) if str(method).startswith("lethe_") else replies
 
     return collective_rpc

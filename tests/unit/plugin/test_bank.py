@@ -40,3 +40,17 @@ def test_tokens_are_counted_by_profile_until_it_is_unloaded(bank: FactorBank) ->
     assert bank.edited == {("1", site): 3, ("2", site): 1}, "it is still registered"
     bank.unregister("1")
     assert bank.edited == {("2", site): 1}
+
+
+def test_bytes_are_those_of_the_edits_in_the_type_they_are_kept_in() -> None:
+    place = Placement(torch.bfloat16, torch.device("cpu"))
+    bank = FactorBank(place, TorchBackend(place, 1 << 20))
+    projectors = artifact.from_bytes(data(1)).projectors
+    size = sum(4 * (one.A.numel() + one.B.numel()) for one in projectors)
+    for name in "ab":
+        bank.register(name, projectors)
+    assert (bank.registered_bytes, bank.held_bytes) == (2 * size, 0)
+    bank.hold("a")
+    assert (bank.registered_bytes, bank.held_bytes) == (2 * size, size // 2)
+    bank.unregister("a")
+    assert (bank.registered_bytes, bank.held_bytes) == (size, 0)

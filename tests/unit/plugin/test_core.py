@@ -146,3 +146,20 @@ def test_a_profile_that_nobody_loaded_is_refused(engine: Core) -> None:
     assert engine.told == [("error", "lost", 3)]
     engine.add("of the base", None)
     assert list(engine.scheduler.requests) == ["running", "of the base"]
+
+
+def test_what_a_rank_says_of_itself_has_the_engines_own_figures_with_it() -> None:
+    engine = Core()
+
+    def figures() -> Any:
+        call = core._collective_rpc(lambda *args: [{"held": 1}, {"held": 2}])
+        return call(engine, "lethe_figures")
+
+    engine.load(FULL)
+    assert figures() == [{"held": held, "evictions": 0, "waiting": 0} for held in (1, 2)]
+    engine.add("a", FULL)
+    engine.load(WAITS)
+    engine.add("b", WAITS)
+    assert [one["waiting"] for one in figures()] == [1, 1]
+    engine.end("a")
+    assert figures() == [{"held": held, "evictions": 1, "waiting": 0} for held in (1, 2)]

@@ -79,6 +79,7 @@ class Engine:
         checks: how often they were asked.
         room: whether there is some for another profile, by engine.
         busy: while set, they do not answer.
+        figures: what they say of their profiles, by engine.
     """
 
     held: set[str] = field(default_factory=set)
@@ -89,11 +90,14 @@ class Engine:
     checks: int = 0
     room: tuple[bool, ...] = (True, True)
     busy: bool = False
+    figures: list[list[dict[str, Any]]] = field(default_factory=list)
 
     async def everyone(self, method: str, *args: Any) -> list[list[Any]]:
         if method == "lethe_reserve":
             assert args[0] in self.held
             return [[has] for has in self.room]
+        if method == "lethe_figures":
+            return self.figures
         self.checks += 1
         while self.busy:
             await asyncio.sleep(0.01)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lethe_server import cli, serve
+from lethe_server.settings import Settings
 from lethe_vllm.options import Options
 
 from .fakes import make
@@ -72,17 +73,19 @@ def test_options_of_vllm_pass_through_in_order(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(serve, "serve", lambda *arguments: called.append(arguments))
     line = "serve embedded --port 8001 --profiles d -tp 2 --enforce-eager -cc.mode=0 --api-key=k"
     line += " --lethe-bank-mb 9 --lethe-when-full refuse --store s --objects o --source /srv"
+    line += " --lethe-log json --audit /a --audit-requests .5"
     result = CliRunner().invoke(cli.app, line.split())
     assert result.exit_code == 0, result.output
     rest = ["--port", "8001", "-tp", "2", "--enforce-eager", "-cc.mode=0", "--api-key=k"]
-    where = {"profiles": Path("d"), "store": "s", "objects": "o"}
-    line_of_server = {"server": {"sources": ["/srv"]}}
+    watched = {"log": "json", "audit": "/a", "audit_requests": ".5"}
     lethe = {
-        **where,
-        **line_of_server,
+        "profiles": Path("d"),
+        "store": "s",
+        "objects": "o",
         "sites": "mlp,down_proj",
         "bank_mb": 9,
         "when_full": "refuse",
+        "server": {"sources": ["/srv"], **watched},
     }
     assert called == [("embedded", rest, lethe)]
 
@@ -92,6 +95,7 @@ def test_the_defaults_are_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "serve", lambda *arguments: called.append(arguments))
     assert CliRunner().invoke(cli.app, ["serve", "embedded"]).exit_code == 0
     [(_, _, lethe)] = called
+    assert Settings.parse(lethe.pop("server")) == Settings()
     assert Options.parse(lethe) == Options()
 
 

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from lethe_server import health
+from lethe_server import health, recent
 from lethe_server.health import Health
 
 from .fakes import Server, rank
@@ -60,7 +60,7 @@ def test_many_probes_ask_the_engine_once(server: Server) -> None:
 def test_an_old_answer_is_asked_again_and_goes_red_and_green(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "FRESH", 0.0)
+    monkeypatch.setattr(recent, "FRESH", 0.0)
     healthy = server.engine.ranks
     seen = []
     for ranks in (healthy, BROKEN, healthy):
@@ -72,8 +72,8 @@ def test_an_old_answer_is_asked_again_and_goes_red_and_green(
 def test_a_busy_engine_keeps_its_last_answer(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "FRESH", 0.0)
-    monkeypatch.setattr(health, "PATIENCE", 0.05)
+    monkeypatch.setattr(recent, "FRESH", 0.0)
+    monkeypatch.setattr(recent, "PATIENCE", 0.05)
     server.engine.ranks = BROKEN
 
     async def use(client: httpx.AsyncClient) -> list[int]:
@@ -101,7 +101,7 @@ def test_an_engine_that_fails_to_answer_is_red() -> None:
 
 def test_what_changes_is_logged_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(health, "FRESH", 0.0)
+    monkeypatch.setattr(recent, "FRESH", 0.0)
     monkeypatch.setattr(health.logger, "log", lambda level, form, text: said.append(text))
     server.engine.ranks = BROKEN
     for _ in range(3):

@@ -1,0 +1,194 @@
+"""The audit: what stands in the file, when, and what becomes of what cannot be written."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lethe_projections import artifact
+from lethe_server import audit as audits
+from lethe_server.audit import Audit
+from lethe_server.audit_file import AuditFile
+from lethe_server.exchange import Exchange, current
+from lethe_server.watching import Watching
+from lethe_vllm.errors import UnavailableError
+from lethe_vllm.selection import BASE_VARIANT, Variant
+
+from .fakes import Server, make
+
+FRANCE = Variant("france", "ab" * 32)
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "audit"
+
+
+@pytest.fixture
+def lost() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def audit(file: Path, lost: list[int]) -> Iterator[Audit]:
+    found = Audit(AuditFile(file), lost=lost.append)
+    yield found
+    found.close()
+
+
+def test_each_request_has_a_line_with_its_digest(audit: Audit, file: Path) -> None:
+    audit.served(Exchange("a", "alice", FRANCE, status=200))
+    audit.served(Exchange("b", None, BASE_VARIANT, refused="UnavailableError", status=503))
+    audit.served(Exchange("no variant, as of a list of models", status=200))
+    audit.close()
+    first, second = lines(file)
+    told = ("request", "key", "profile", "digest", "status", "refused")
+    assert [first[name] for name in told] == ["a", "alice", "france", FRANCE.digest, 200, None]
+    assert [second[name] for name in told] == ["b", None, "base", None, 503, "UnavailableError"]
+
+
+@pytest.mark.parametrize(("rate", "low", "high"), [(0.0, 0, 0), (0.3, 200, 400), (1.0, 1000, 1000)])
+def test_a_share_of_the_requests_is_written(file: Path, rate: float, low: int, high: int) -> None:
+    audit = Audit(AuditFile(file), rate)
+    for number in range(1000):
+        audit.served(Exchange(str(number), None, FRANCE))
+    audit.close()
+    assert low <= len(lines(file)) <= high
+
+
+def change(audit: Audit, fails: bool = False) -> None:
+    async def run() -> None:
+        current.set(Exchange("r", "alice"))
+        async with audit.change("put", "france", None, FRANCE.digest):
+            if fails:
+                raise UnavailableError("no")
+
+    asyncio.run(run())
+
+
+def test_a_change_is_announced_and_its_end_told(audit: Audit, file: Path) -> None:
+    change(audit)
+    with pytest.raises(UnavailableError, match="no"):
+        change(audit, fails=True)
+    found = lines(file)
+    assert [line["outcome"] for line in found] == ["begun", "done", "begun", "failed"]
+    assert found[0]["change"] == found[1]["change"] != found[2]["change"]
+    assert {(line["key"], line["request"], line["action"]) for line in found} == {
+        ("alice", "r", "put")
+    }
+
+
+def test_a_change_is_on_the_disk_before_it_is_made(
+    audit: Audit, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append(file.stat().st_size))
+    sizes: list[int] = []
+
+    async def run() -> None:
+        async with audit.change("put", "france", None, FRANCE.digest):
+            sizes.append(file.stat().st_size)
+            assert synced == sizes
+
+    asyncio.run(run())
+    assert synced == [*sizes, file.stat().st_size]
+
+
+def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Path) -> None:
+    server.serving.catalogue.put("france", make(1))
+    file.mkdir()
+    broken = AuditFile(file.parent / "other")
+    broken.path = file
+    audit = Audit(broken)
+    object.__setattr__(server.serving, "watching", Watching(audit=audit))
+    path = "/v1/unlearning/profiles/france"
+    for refused in (
+        server.request("PUT", path, content=make(2)),
+        server.request("DELETE", path),
+    ):
+        assert refused.status_code == 503
+        assert "it was not made" in refused.json()["error"]["message"]
+        digest = server.request("GET", path).json()["digest"]
+        assert digest == artifact.digest(make(1))
+    file.rmdir()
+    assert server.request("PUT", path, content=make(2)).status_code == 200
+    assert server.request("DELETE", path).status_code == 200
+    audit.close()
+    digests = artifact.digest(make(1)), artifact.digest(make(2))
+    assert [(line["before"], line["after"]) for line in lines(file)[::2]] == [
+        digests, (digests[1], None),
+    ]  # fmt: skip
+
+
+def test_a_rotated_file_is_left_and_a_new_one_begun(audit: Audit, file: Path) -> None:
+    change(audit)
+    before = file.read_bytes()
+    file.rename(file.with_suffix(".1"))
+    change(audit)
+    assert file.with_suffix(".1").read_bytes() == before
+    assert len(lines(file)) == 2
+
+
+def test_an_unfinished_line_does_not_spoil_the_next(file: Path) -> None:
+    file.write_bytes(b'{"event": "requ')
+    audit = Audit(AuditFile(file))
+    change(audit)
+    audit.close()
+    torn, *whole = file.read_bytes().splitlines()
+    assert torn == b'{"event": "requ'
+    assert [json.loads(line)["outcome"] for line in whole] == ["begun", "done"]
+
+
+def test_lines_of_several_writers_do_not_mix(file: Path) -> None:
+    writers = [AuditFile(file) for _ in range(4)]
+    wanted = [json.dumps({"writer": n, "pad": "x" * 5000}).encode() for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for one, line in zip(writers, wanted, strict=True):
+            pool.submit(lambda one=one, line=line: [one.append([line]) for _ in range(50)])
+    found = file.read_bytes().splitlines()
+    assert len(found) == 200
+    assert set(found) == set(wanted)
+
+
+def test_what_cannot_be_written_is_counted(
+    audit: Audit, lost: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AuditFile, "append", full)
+    audit.served(Exchange("a", None, FRANCE))
+    audit.close()
+    assert lost == [1]
+
+
+def test_a_full_queue_is_counted_and_does_not_grow(
+    audit: Audit, lost: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audits, "MAX_WAITING", 0)
+    audit.served(Exchange("a", None, FRANCE))
+    assert lost == [1]
+
+
+def test_a_process_that_ends_writes_what_waits(file: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from lethe_server.audit import Audit\n"
+        "from lethe_server.audit_file import AuditFile\n"
+        "from lethe_server.exchange import Exchange\n"
+        "from lethe_vllm.selection import BASE_VARIANT\n"
+        "audit = Audit(AuditFile(Path(sys.argv[1])))\n"
+        "for n in range(5000): audit.served(Exchange(str(n), None, BASE_VARIANT))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=60)
+    assert [line["request"] for line in lines(file)] == [str(n) for n in range(5000)]
