@@ -26,6 +26,7 @@ OPTIONS = [
     *("--sites", "block,mlp,down_proj"),
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
     *("--kv-cache-memory-bytes", "512M", "--enable-prompt-tokens-details", "--api-key", API_KEY),
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
 ]
 
 
