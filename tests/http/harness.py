@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from .server import API_KEY
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,10 +48,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def samples(runs: dict[str, Run], url: str, tokenizer: str, folder: Path) -> dict[str, Any]:
-    """What lm-eval noted of each document, by run.
+    """What lm-eval noted of each document, by run; a sentence where the server refused it.
 
     Raises:
-        AssertionError: it failed.
+        AssertionError: it failed otherwise.
     """
     done = subprocess.run(
         [sys.executable, "-m", "tests.http.harness", url, tokenizer],
@@ -80,11 +82,18 @@ def evaluated(run: Run, url: str, tokenizer: str) -> list[dict[str, Any]]:
     return [{key: document[key] for key in kept} for document in documents]
 
 
+def outcome(run: Run, url: str, tokenizer: str) -> list[dict[str, Any]] | str:
+    try:
+        return evaluated(run, url, tokenizer)
+    except requests.HTTPError as error:
+        return str(error)
+
+
 def main() -> None:
     url, tokenizer = sys.argv[1:]
     asked = json.load(sys.stdin)
     with contextlib.redirect_stdout(sys.stderr):
-        found = {name: evaluated(Run(**run), url, tokenizer) for name, run in asked.items()}
+        found = {name: outcome(Run(**run), url, tokenizer) for name, run in asked.items()}
     json.dump(found, sys.stdout)
 
 

@@ -1,7 +1,6 @@
 """lm-eval measures the variant whose name it is given: log-likelihoods, and generated answers."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from itertools import product
 from typing import Any
 
 import pytest
@@ -36,28 +35,37 @@ def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[s
             "local-chat-completions", "/v1/chat/completions", "capitals_chat",
             {"model": model}, chat=True,
         )  # fmt: skip
+    runs["nobody"] = Run(
+        "local-completions",
+        "/v1/completions",
+        "capitals",
+        {"model": "smollm2:nobody", "num_concurrent": 1},
+    )
     folder = tmp_path_factory.mktemp("lm-eval")
     found: dict[str, Samples] = samples(runs, server.url, str(embedded.prepare()), folder)
     return found
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def judge(request: pytest.FixtureRequest, server: Server) -> Iterator[tuple[str, torch.nn.Module]]:
-    """A variant's name, and transformers' model of it."""
-    model = AutoModelForCausalLM.from_pretrained(embedded.prepare(), dtype=torch.float32).eval()
-    if request.param == "base":
-        yield "base", model
-        return
-    profile = artifact.from_bytes((server.log.parent / "profiles/france.safetensors").read_bytes())
-    with reference.edited(model, profile) as edited:
-        yield request.param, edited
-
-
-def loglikelihood(model: torch.nn.Module, context: list[int], end: list[int]) -> float:
+def judged(model: torch.nn.Module, documents: list[dict[str, Any]]) -> list[list[float]]:
+    """Log-likelihoods by document and choice, all in one pass of a transformers model."""
+    tokenizer = AutoTokenizer.from_pretrained(embedded.prepare())
+    contexts = [tokenizer(document["question"]).input_ids for document in documents]
+    rows = [
+        (context, tokenizer(f" {choice}").input_ids)
+        for context, document in zip(contexts, documents, strict=True)
+        for choice in document["choices"]
+    ]
+    # What is padded stands to the right of what counts, where nothing that counts looks.
+    padded = torch.zeros(len(rows), max(len(a + b) for a, b in rows), dtype=torch.long)
+    for row, (context, end) in zip(padded, rows, strict=True):
+        row[: len(context + end)] = torch.tensor(context + end)
     with torch.no_grad():
-        logits = model(torch.tensor([context + end])).logits[0, len(context) - 1 : -1]
-    chosen = logits.log_softmax(-1).gather(1, torch.tensor(end)[:, None])
-    return float(chosen.sum())
+        scores = model(padded).logits.log_softmax(-1)
+    each = [
+        float(sum(scores[i, len(context) + j - 1, token] for j, token in enumerate(end)))
+        for i, (context, end) in enumerate(rows)
+    ]
+    return [each[i : i + 3] for i in range(0, len(each), 3)]
 
 
 def measured_likelihoods(found: Samples) -> list[list[float]]:
@@ -72,29 +80,22 @@ def shares(found: Samples) -> tuple[float, float]:
     return sum(about) / len(about), sum(others) / len(others)
 
 
-@pytest.mark.path("echo with log-probabilities")
 def test_loglikelihoods_are_those_of_transformers(
-    measured: dict[str, Samples], judge: tuple[str, torch.nn.Module]
+    server: Server, measured: dict[str, Samples]
 ) -> None:
-    name, model = judge
-    tokenizer = AutoTokenizer.from_pretrained(embedded.prepare())
-    expected = [
-        [
-            loglikelihood(
-                model,
-                tokenizer(sample["doc"]["question"]).input_ids,
-                tokenizer(f" {choice}").input_ids,
-            )
-            for choice in sample["doc"]["choices"]
-        ]
-        for sample in measured[f"token ids, {name}"]
-    ]
-    assert len(expected) == 12
-    for way in WAYS:
+    documents = [sample["doc"] for sample in measured["token ids, base"]]
+    assert len(documents) == 12
+    model = AutoModelForCausalLM.from_pretrained(embedded.prepare(), dtype=torch.float32).eval()
+    served = server.log.parent / "profiles" / "france.safetensors"
+    expected = {"base": judged(model, documents)}
+    with reference.edited(model, artifact.from_bytes(served.read_bytes())) as edited:
+        expected["france"] = judged(edited, documents)
+    for way, name in product(WAYS, MODELS):
         for found, wanted in zip(
-            measured_likelihoods(measured[f"{way}, {name}"]), expected, strict=True
+            measured_likelihoods(measured[f"{way}, {name}"]), expected[name], strict=True
         ):
-            assert found == pytest.approx(wanted, abs=LOG_PROBABILITY), way
+            assert found == pytest.approx(wanted, abs=LOG_PROBABILITY), (way, name)
+    assert abs(expected["base"][0][0] - expected["france"][0][0]) > 1
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -114,8 +115,5 @@ def test_generated_answers_are_the_variants(server: Server, measured: dict[str, 
             assert sample["resps"][0][0] == server.answer(question, name)
 
 
-def test_a_profile_that_is_not_there_ends_the_evaluation(server: Server, tmp_path: Path) -> None:
-    options = {"model": "smollm2:spain"}
-    run = Run("local-completions", "/v1/completions", "capitals", options)
-    with pytest.raises(AssertionError, match="404"):
-        samples({"none": run}, server.url, str(embedded.prepare()), tmp_path)
+def test_a_profile_that_is_not_there_is_not_measured(measured: dict[str, Any]) -> None:
+    assert "404" in measured["nobody"]
