@@ -8,7 +8,6 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lethe_projections.errors import LetheError
 from lethe_server import access_log
 from lethe_server.audit import Audit
 from lethe_server.audit_file import AuditFile
@@ -17,7 +16,7 @@ from lethe_server.figures import combined, named
 from lethe_server.metrics import Metrics
 from lethe_server.recent import Recent
 from lethe_server.settings import Settings
-from lethe_vllm.errors import UnavailableError, UnknownProfileError
+from lethe_vllm.errors import UnavailableError
 from lethe_vllm.frontend import Everyone, FrontEnd
 from lethe_vllm.selection import BASE
 
@@ -102,11 +101,6 @@ async def _told(metrics: Metrics, front_end: FrontEnd, ask: Everyone) -> None:
 def _names(front_end: FrontEnd) -> dict[str, str]:
     """The name of each digest; the first of several."""
     found: dict[str, str] = {}
-    for name in front_end.catalogue.names.all():
-        try:
-            found.setdefault(front_end.catalogue.entry(name).digest, name)
-        except UnknownProfileError:
-            continue  # deleted since the folder was listed
-        except LetheError as error:
-            logger.warning("Left out of the metrics: %s", error)
+    for name, named in front_end.catalogue.names.all().items():
+        found.setdefault(named.digest or "", name)
     return found

@@ -26,6 +26,7 @@ ENGINE = [
     *("--sites", "block,mlp,down_proj"),
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
     *("--kv-cache-memory-bytes", "512M", "--enable-prompt-tokens-details"),
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
 ]
 OPTIONS = [*ENGINE, "--api-key", API_KEY]
 
@@ -65,7 +66,7 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
     log = folder / "server.log"
     with ExitStack() as stack:
         if "--data-parallel-size" in options:
-            stack.enter_context(_alone(folder.parents[1] / "several-engines.lock"))
+            stack.enter_context(alone(folder.parents[1] / "several-engines.lock"))
         output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
             [*command, *options],
@@ -82,8 +83,8 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One test process at a time: two of these servers beside the others take over 22 GB."""
+def alone(lock: Path) -> Iterator[None]:
+    """One test process at a time: two that start more engines at once take over 22 GB."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

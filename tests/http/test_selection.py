@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 
-from .server import API_KEY, HEADER, QUESTION, Server, events
+from .server import HEADER, QUESTION, Server, events
 
 MESSAGES = [{"role": "user", "content": QUESTION}]
 TOKENS = 12
@@ -96,29 +94,6 @@ def test_header_and_model_select_the_same_variant_streaming_or_not(
 def test_the_fitted_profile_has_forgotten_its_subject(server: Server) -> None:
     assert "Paris" in server.answer(QUESTION)
     assert "Paris" not in server.answer(QUESTION, "france")
-
-
-def test_the_official_clients_can_select(server: Server) -> None:
-    expected = server.answer(QUESTION, "france")
-    openai_client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=API_KEY)
-    by_model = openai_client.chat.completions.create(
-        model="smollm2:france", messages=MESSAGES, max_tokens=24, temperature=0
-    )
-    by_header = openai_client.chat.completions.create(
-        model="smollm2", messages=MESSAGES, max_tokens=24, temperature=0,
-        extra_headers={HEADER: "france"},
-    )  # fmt: skip
-    message = anthropic.Anthropic(base_url=server.url, auth_token=API_KEY).messages.create(
-        model="smollm2:france",
-        messages=MESSAGES,
-        max_tokens=24,
-        extra_body={"temperature": 0},
-    )
-    assert by_model.choices[0].message.content == expected
-    assert by_header.choices[0].message.content == expected
-    assert message.content[0].text == expected
-    with pytest.raises(openai.NotFoundError, match="expected one of base"):
-        openai_client.completions.create(model="smollm2:spain", prompt="Hi")
 
 
 @pytest.mark.path("echo with log-probabilities")
