@@ -79,11 +79,14 @@ _TABLE: dict[Needs, str] = {
         POST /invocations
         WEBSOCKET /v1/realtime
     """,
-    # Counters by profile, and what stops, empties, reconfigures or reweighs the engine, or shows
+    # What names mean and meant, counters by profile, and what stops, empties, reconfigures or reweighs the engine, or shows
     # its configuration.
     Needs.ADMIN: """
         PUT /v1/unlearning/profiles/{name}
+        PATCH /v1/unlearning/profiles/{name}
         DELETE /v1/unlearning/profiles/{name}
+        GET /v1/unlearning/profiles/{name}/versions
+        POST /v1/unlearning/profiles/{name}/rollback
         POST /v1/unlearning/policy/reload
         GET /metrics
         GET /metrics/
