@@ -1,38 +1,22 @@
 """Several server processes before several engines: all agree on profiles."""
 
 import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
 from lethe_projections.base_model import BaseModel
-from lethe_server.policy import keys
 
-from .conftest import ENGINE, started
+from .conftest import OPTIONS, started
 from .profiles import synthetic
-from .server import API_KEY, HEADER, PROFILES, QUESTION, Server
+from .server import PROFILES, QUESTION, Server
 
 LAYOUT = ("--data-parallel-size", "2", "--api-server-count", "2")
 """Every server process speaks to every engine."""
 PROCESSES = ("ApiServer_0", "ApiServer_1", "EngineCore_DP0", "EngineCore_DP1")
 ROUNDS = 12
 """Requests of each kind: with fewer, all might land on one process."""
-
-RESTRICTED = keys.generate()
-POLICY = f"""
-version: 1
-keys:
-  - name: tests
-    sha256: {keys.hashed(API_KEY)}
-    profiles: "*"
-    base: true
-    adapters: "*"
-    admin: true
-  - {{name: restricted, sha256: {keys.hashed(RESTRICTED)}, profiles: [alpha]}}
-"""
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -44,10 +28,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("pair")
-    (folder / "policy.yaml").write_text(POLICY)
-    profiles = ("--profiles", str(folder / "profiles"), "--policy", str(folder / "policy.yaml"))
+    profiles = ("--profiles", str(folder / "profiles"))
     cores = "|".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
-    with started(folder, *profiles, *ENGINE, *LAYOUT, VLLM_CPU_OMP_THREADS_BIND=cores) as found:
+    with started(folder, *profiles, *OPTIONS, *LAYOUT, VLLM_CPU_OMP_THREADS_BIND=cores) as found:
         yield found
 
 
@@ -83,35 +66,3 @@ def test_no_process_serves_a_deleted_profile(pair: Server, base: BaseModel) -> N
     for _ in range(ROUNDS):
         assert pair.chat(QUESTION, "gone").status_code == 404
         assert pair.get(f"{PROFILES}/gone").status_code == 404
-
-
-def test_every_process_follows_a_changed_policy_and_none_ends_by_the_signal(
-    pair: Server, base: BaseModel
-) -> None:
-    for seed, name in enumerate(["alpha", "beta"], 1):
-        assert pair.put(name, synthetic(base, seed)).status_code in (200, 201)
-
-    def served(_: int) -> tuple[str, int, int]:
-        body = {"model": "smollm2", "prompt": "x", "max_tokens": 1}
-        headers = {"Authorization": f"Bearer {RESTRICTED}"}
-        with httpx.Client(base_url=pair.url, headers=headers, timeout=300) as client:
-            default = client.post("/v1/completions", json=body).headers[HEADER].partition("@")[0]
-            alpha, beta = (
-                client.post("/v1/completions", json=body, headers={HEADER: name}).status_code
-                for name in ("alpha", "beta")
-            )
-        return default, alpha, beta
-
-    def outcomes() -> set[tuple[str, int, int]]:
-        with ThreadPoolExecutor(ROUNDS) as pool:
-            return set(pool.map(served, range(ROUNDS)))
-
-    policy = pair.log.parent / "policy.yaml"
-    assert outcomes() == {("alpha", 200, 403)}
-    policy.write_text(POLICY.replace("[alpha]", "[beta]"))
-    assert outcomes() == {("beta", 403, 200)}
-    os.kill(pair.pid, signal.SIGHUP)
-    policy.write_text(POLICY.replace("[alpha]", "[Beta]"))
-    assert outcomes() == {("beta", 403, 200)}
-    policy.write_text(POLICY)
-    assert outcomes() == {("alpha", 200, 403)}
