@@ -101,6 +101,6 @@ async def _told(metrics: Metrics, front_end: FrontEnd, ask: Everyone) -> None:
 def _names(front_end: FrontEnd) -> dict[str, str]:
     """The name of each digest; the first of several."""
     found: dict[str, str] = {}
-    for name, named in front_end.catalogue.names.all().items():
-        found.setdefault(named.digest or "", name)
+    for name, meaning in front_end.catalogue.names.all().items():
+        found.setdefault(meaning.digest or "", name)
     return found

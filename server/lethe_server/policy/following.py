@@ -86,7 +86,9 @@ def _read(path: Path) -> tuple[_Identity, Policy]:
             identity = _identity(os.fstat(file.fileno()))
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise PolicyError(f"{path}: expected at most {MAX_BYTES} bytes, found more")
+            raise PolicyError(
+                f"policy: expected at most {MAX_BYTES} bytes, found more; name the right file"
+            )
         return identity, parse(data.decode())
     except OSError as error:
         raise PolicyError(
@@ -95,7 +97,7 @@ def _read(path: Path) -> tuple[_Identity, Policy]:
     except UnicodeDecodeError as error:
         raise PolicyError(f"{path}: expected UTF-8, found other bytes; write it anew") from error
     except PolicyError as error:
-        raise PolicyError(f"{path}: {error}") from error.__cause__
+        raise PolicyError(f"{path}: {error}") from error
 
 
 def _identity(stat: os.stat_result) -> _Identity:

@@ -79,8 +79,8 @@ _TABLE: dict[Needs, str] = {
         POST /invocations
         WEBSOCKET /v1/realtime
     """,
-    # Counters by profile, and what stops, empties, reconfigures or reweighs the engine, or shows
-    # its configuration.
+    # What names mean and meant, counters by profile, and what stops, empties, reconfigures or
+    # reweighs the engine, or shows its configuration.
     Needs.ADMIN: """
         PUT /v1/unlearning/profiles/{name}
         PATCH /v1/unlearning/profiles/{name}
