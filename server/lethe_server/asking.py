@@ -65,7 +65,7 @@ def agreed(header: Selection | None, model: Selection | None) -> Selection | Non
 
 def wants_beams(body: bytes) -> bool:
     """Whether a JSON body asks for vLLM's beam search."""
-    return bool(dict(_top_level(body)).get("use_beam_search"))
+    return bool(dict(top_level(body)).get("use_beam_search"))
 
 
 def _by_header(values: Sequence[str]) -> Selection | None:
@@ -80,7 +80,7 @@ def _by_header(values: Sequence[str]) -> Selection | None:
 
 def _model(body: bytes) -> str | None:
     """`model` of a JSON object; None if there is none, or vLLM is to refuse the body anyway."""
-    found = _top_level(body)
+    found = top_level(body)
     names = [value for key, value in found if key == "model"]
     if len(names) > 1:
         raise SelectionError(
@@ -91,7 +91,7 @@ def _model(body: bytes) -> str | None:
     return names[0] if names and isinstance(names[0], str) else None
 
 
-def _top_level(body: bytes) -> list[tuple[str, Any]]:
+def top_level(body: bytes) -> list[tuple[str, Any]]:
     """Key and value pairs of a JSON object, repeated keys included; [] if it is none."""
     last: list[tuple[str, Any]] = []
 

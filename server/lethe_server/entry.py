@@ -23,9 +23,11 @@ class LetheEndpoints:
     def attach_router(self, app: Any) -> None:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
         from lethe_server import compare, errors, middleware, probes, profiles
+        from lethe_server.experiments import routes
 
         app.include_router(profiles.router)
         app.include_router(compare.router)
+        app.include_router(routes.router)
         errors.attach(app)
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
         app.add_middleware(middleware.SelectVariant)

@@ -3,12 +3,15 @@
     LetheError                               500
     ├── ArtifactError, SelectionError,
     │   CompositionError                     400
-    ├── UnknownProfileError                  404
-    ├── IncompatibleError, UnsupportedError  409
+    ├── UnknownProfileError,
+    │   UnknownExperimentError               404
+    ├── IncompatibleError, UnsupportedError,
+    │   ConflictError                        409
     ├── TooLargeError                        413
     └── UnavailableError                     503
 
-The tree itself is drawn in `lethe_projections.errors` and `lethe_vllm.errors`.
+The tree itself is drawn in `lethe_projections.errors` and `lethe_vllm.errors`; experiments have two
+of their own.
 """
 
 from typing import Any
@@ -22,6 +25,7 @@ from lethe_projections.errors import (
     IncompatibleError,
     LetheError,
 )
+from lethe_server.experiments.experiment import ConflictError, UnknownExperimentError
 from lethe_vllm.errors import (
     SelectionError,
     UnavailableError,
@@ -39,6 +43,8 @@ STATUS: dict[type[LetheError], tuple[int, str]] = {
     CompositionError: (400, "BadRequestError"),
     SelectionError: (400, "BadRequestError"),
     UnknownProfileError: (404, "NotFoundError"),
+    UnknownExperimentError: (404, "NotFoundError"),
+    ConflictError: (409, "ConflictError"),
     IncompatibleError: (409, "ConflictError"),
     UnsupportedError: (409, "ConflictError"),
     TooLargeError: (413, "ContentTooLargeError"),

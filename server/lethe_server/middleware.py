@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lethe_projections.errors import LetheError
 from lethe_server import bodies, errors
 from lethe_server.asking import HEADER, asked, wants_beams
+from lethe_server.exchange import exchange_of
+from lethe_server.experiments.taking_part import HEADER as EXPERIMENT_HEADER
+from lethe_server.experiments.taking_part import experiment_of
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant, current
@@ -48,10 +51,16 @@ class SelectVariant:
                 request = await _read(scope, receive, serving)
                 if request is None:
                     return
-                variant = await serving.resolve(request.selection)
+                selection, name = request.selection, experiment_of(scope)
+                if name is not None:
+                    part = await serving.laboratory.part(name, scope, request.body, selection)
+                    stack.enter_context(part)
+                    selection, send = part.selection, part.recording(send)
+                variant = await serving.resolve(selection)
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
                 if _generates(scope):
+                    exchange_of(scope).variant = variant
                     await serving.check_room(variant)
                 if request.wants_beams:
                     await serving.check_beams(variant)
@@ -65,11 +74,12 @@ class SelectVariant:
                 raise
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if bodies.header_values(scope, _HEADER_KEY):
-            await receive()
-            reason = f"{HEADER} is not supported on websockets; use HTTP"
-            await send({"type": "websocket.close", "code": 1008, "reason": reason})
-            return
+        for header in (HEADER, EXPERIMENT_HEADER):
+            if bodies.header_values(scope, header.lower()):
+                await receive()
+                reason = f"{header} is not supported on websockets; use HTTP"
+                await send({"type": "websocket.close", "code": 1008, "reason": reason})
+                return
         await self._serve(BASE_VARIANT, scope, receive, send)
 
     async def _serve(self, variant: Variant, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,16 +97,14 @@ class _Request:
     selection: Selection | None
     receive: Receive
     wants_beams: bool = False
+    body: bytes | None = None
 
 
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
     """None if the client left meanwhile."""
     values = bodies.header_values(scope, _HEADER_KEY)
     if path(scope).startswith(MANAGEMENT):
-        if values:
-            raise SelectionError(
-                f"{HEADER}: expected none on {MANAGEMENT}, found {values[0][:80]!r}; leave it out"
-            )
+        _refuse_headers(scope)
         return _Request(None, receive)
     if scope["method"] != "POST" or not _may_be_json(scope):
         return _Request(asked(values, None, serving.served), receive)
@@ -105,7 +113,15 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
     if body is None:
         return None
     selection = asked(values, body, serving.served, serving.adapters)
-    return _Request(selection, bodies.replayed(body, receive), wants_beams(body))
+    return _Request(selection, bodies.replayed(body, receive), wants_beams(body), body)
+
+
+def _refuse_headers(scope: Scope) -> None:
+    for header in (HEADER, EXPERIMENT_HEADER):
+        for value in bodies.header_values(scope, header.lower()):
+            raise SelectionError(
+                f"{header}: expected none on {MANAGEMENT}, found {value[:80]!r}; leave it out"
+            )
 
 
 def path(scope: Scope) -> str:

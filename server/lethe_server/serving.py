@@ -5,11 +5,14 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
+from lethe_server.experiments.database import open_engine
+from lethe_server.experiments.laboratory import Laboratory
 from lethe_server.health import Health
 from lethe_server.settings import Settings
 from lethe_server.unloading import unload_unneeded
@@ -62,6 +65,16 @@ class Serving:
     @property
     def catalogue(self) -> Catalogue:
         return self.front_end.catalogue
+
+    @cached_property
+    def laboratory(self) -> Laboratory:
+        """The experiments; their database is opened at the first use, which is when it starts.
+
+        Raises:
+            UnavailableError: it cannot be opened.
+        """
+        file = self.catalogue.folder.resolve() / "lethe.db"
+        return Laboratory.open(open_engine(f"sqlite:///{file}"))
 
     async def resolve(self, selection: Selection | None) -> Variant:
         """The variant that a selection means now; the base for none.

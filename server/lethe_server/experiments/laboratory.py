@@ -1,0 +1,73 @@
+"""The experiments of one server process: those there are, and what is observed in them."""
+
+import asyncio
+from typing import Self
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Scope
+
+from lethe_server.experiments import tables
+from lethe_server.experiments.records import Records
+from lethe_server.experiments.registry import Registry
+from lethe_server.experiments.taking_part import TakingPart, unit_of
+from lethe_server.experiments.writing import Writer
+from lethe_vllm.errors import UnavailableError
+from lethe_vllm.selection import Selection
+
+
+class Laboratory:
+    """What requests and routes use of experiments.
+
+    Attributes:
+        registry: the experiments.
+        records: what was observed in them.
+        writer: writes what is observed now.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Uses a database that has the tables."""
+        self.registry = Registry(engine)
+        self.records = Records(engine)
+        self.writer = Writer(self.records.add_exposures)
+
+    @classmethod
+    def open(cls, engine: Engine) -> Self:
+        """Makes the tables that the database lacks.
+
+        Raises:
+            UnavailableError: it cannot be reached or written.
+        """
+        try:
+            tables.create(engine)
+        except SQLAlchemyError as error:
+            raise UnavailableError(
+                f"experiments: expected a database that can be written at {engine.url!r}, found "
+                f"{getattr(error, 'orig', error)}; start it, or make its folder writable"
+            ) from error
+        return cls(engine)
+
+    async def part(
+        self, name: str, scope: Scope, body: bytes | None, asked: Selection | None
+    ) -> TakingPart:
+        """A request's part in an experiment.
+
+        Args:
+            name: of the experiment.
+            scope: of the request.
+            body: what may be JSON that names the user, or None.
+            asked: the selection that the request makes itself.
+
+        Raises:
+            UnknownExperimentError: no such experiment.
+            ConflictError: it is stopped.
+            SelectionError: no unit, or a selection that is not the arm's.
+            UnavailableError: the database does not answer.
+        """
+        experiment = await asyncio.to_thread(self.registry.get, name)
+        return TakingPart(experiment, unit_of(scope, body), asked, scope, self.writer)
+
+    def close(self) -> None:
+        """Writes what is left, and gives the connections back."""
+        self.writer.close()
+        self.registry.engine.dispose()
