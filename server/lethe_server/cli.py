@@ -9,6 +9,7 @@ import typer
 
 from lethe_projections.errors import LetheError
 from lethe_server.cli_compose import compose
+from lethe_server.cli_experiment import app as experiment_app
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 fit_app = typer.Typer(cls=FitGroup, help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
+app.add_typer(experiment_app, name="experiment")
 app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)

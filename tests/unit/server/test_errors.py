@@ -6,6 +6,7 @@ import pytest
 
 from lethe_projections import errors as projections
 from lethe_server.errors import TooLargeError, response
+from lethe_server.experiments.experiment import ConflictError, UnknownExperimentError
 from lethe_vllm import errors as engine
 
 
@@ -16,6 +17,8 @@ from lethe_vllm import errors as engine
         (projections.CompositionError, 400),
         (engine.SelectionError, 400),
         (engine.UnknownProfileError, 404),
+        (UnknownExperimentError, 404),
+        (ConflictError, 409),
         (projections.IncompatibleError, 409),
         (engine.UnsupportedError, 409),
         (TooLargeError, 413),
