@@ -17,7 +17,7 @@ from lethe_server import bodies, errors
 from lethe_server.asking import HEADER, asked, wants_beams
 from lethe_server.exchange import exchange_of
 from lethe_server.experiments.taking_part import HEADER as EXPERIMENT_HEADER
-from lethe_server.experiments.taking_part import experiment_of
+from lethe_server.experiments.taking_part import Joining, joining
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import BASE_VARIANT, Selection, Variant, current
@@ -51,9 +51,9 @@ class SelectVariant:
                 request = await _read(scope, receive, serving)
                 if request is None:
                     return
-                selection, name = request.selection, experiment_of(scope)
-                if name is not None:
-                    part = await serving.laboratory.part(name, scope, request.body, selection)
+                selection = request.selection
+                if request.joining is not None:
+                    part = await serving.laboratory.part(request.joining, selection, scope)
                     stack.enter_context(part)
                     selection, send = part.selection, part.recording(send)
                 variant = await serving.resolve(selection)
@@ -97,7 +97,7 @@ class _Request:
     selection: Selection | None
     receive: Receive
     wants_beams: bool = False
-    body: bytes | None = None
+    joining: Joining | None = None
 
 
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
@@ -107,13 +107,15 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
         _refuse_headers(scope)
         return _Request(None, receive)
     if scope["method"] != "POST" or not _may_be_json(scope):
-        return _Request(asked(values, None, serving.served), receive)
+        selection = asked(values, None, serving.served)
+        return _Request(selection, receive, joining=joining(scope, None))
     bodies.check_declared_size(scope)
     body = await bodies.read(receive)
     if body is None:
         return None
     selection = asked(values, body, serving.served, serving.adapters)
-    return _Request(selection, bodies.replayed(body, receive), wants_beams(body), body)
+    again = bodies.replayed(body, receive)
+    return _Request(selection, again, wants_beams(body), joining(scope, body))
 
 
 def _refuse_headers(scope: Scope) -> None:

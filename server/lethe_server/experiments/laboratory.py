@@ -10,7 +10,7 @@ from starlette.types import Scope
 from lethe_server.experiments import tables
 from lethe_server.experiments.records import Records
 from lethe_server.experiments.registry import Registry
-from lethe_server.experiments.taking_part import TakingPart, unit_of
+from lethe_server.experiments.taking_part import Joining, TakingPart
 from lethe_server.experiments.writing import Writer
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import Selection
@@ -47,25 +47,22 @@ class Laboratory:
             ) from error
         return cls(engine)
 
-    async def part(
-        self, name: str, scope: Scope, body: bytes | None, asked: Selection | None
-    ) -> TakingPart:
+    async def part(self, joining: Joining, asked: Selection | None, scope: Scope) -> TakingPart:
         """A request's part in an experiment.
 
         Args:
-            name: of the experiment.
+            joining: what it says of that.
+            asked: the selection that it makes itself.
             scope: of the request.
-            body: what may be JSON that names the user, or None.
-            asked: the selection that the request makes itself.
 
         Raises:
             UnknownExperimentError: no such experiment.
             ConflictError: it is stopped.
-            SelectionError: no unit, or a selection that is not the arm's.
+            SelectionError: the unit cannot be one, or the selection is not the arm's.
             UnavailableError: the database does not answer.
         """
-        experiment = await asyncio.to_thread(self.registry.get, name)
-        return TakingPart(experiment, unit_of(scope, body), asked, scope, self.writer)
+        experiment = await asyncio.to_thread(self.registry.get, joining.experiment)
+        return TakingPart(experiment, joining.unit, asked, scope, self.writer)
 
     def close(self) -> None:
         """Writes what is left, and gives the connections back."""

@@ -201,7 +201,13 @@ def _exposed(experiment: Experiment) -> Select[tuple[str, str]]:
 
 
 def _rows(experiment: Experiment) -> Select[tuple[Any, ...]]:
-    exposed = _exposed(experiment).subquery()
+    # Looked up for each outcome: SQLite has no index of a joined subquery here.
+    arm = (
+        select(exposures.c.arm)
+        .where(exposures.c.experiment == experiment.id, exposures.c.unit == outcomes.c.unit)
+        .limit(1)
+        .scalar_subquery()
+    )
     of_exposures = select(
         *(literal("exposure").label("record"), exposures.c.time, exposures.c.unit, exposures.c.arm),
         *(exposures.c.request_id, exposures.c.digest, exposures.c.status),
@@ -210,14 +216,10 @@ def _rows(experiment: Experiment) -> Select[tuple[Any, ...]]:
         cast(null(), Float(53)).label("value"),
         cast(null(), Boolean).label("is_bool"),
     ).where(exposures.c.experiment == experiment.id)
-    of_outcomes = (
-        select(
-            *(literal("outcome"), outcomes.c.time, outcomes.c.unit, exposed.c.arm),
-            *(cast(null(), String), cast(null(), String), cast(null(), Integer)),
-            *(outcomes.c.id, outcomes.c.metric, outcomes.c.value, outcomes.c.is_bool),
-        )
-        .join_from(outcomes, exposed, outcomes.c.unit == exposed.c.unit, isouter=True)
-        .where(outcomes.c.experiment == experiment.id)
-    )
+    of_outcomes = select(
+        *(literal("outcome"), outcomes.c.time, outcomes.c.unit, arm),
+        *(cast(null(), String), cast(null(), String), cast(null(), Integer)),
+        *(outcomes.c.id, outcomes.c.metric, outcomes.c.value, outcomes.c.is_bool),
+    ).where(outcomes.c.experiment == experiment.id)
     both = union_all(of_exposures, of_outcomes).subquery()
     return select(both).order_by(both.c.record, both.c.time, both.c.request_id, both.c.id)

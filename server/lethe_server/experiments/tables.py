@@ -13,13 +13,14 @@ from sqlalchemy import (
     Engine,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     text,
 )
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 metadata = MetaData()
 
@@ -80,6 +81,10 @@ outcomes = Table(
     Column("time", Float(53), nullable=False),
 )
 
+# The report joins by unit: without these, 50,000 units take SQLite over ten minutes.
+Index("exposures_by_unit", exposures.c.experiment, exposures.c.unit, exposures.c.arm)
+Index("outcomes_by_unit", outcomes.c.experiment, outcomes.c.unit)
+
 _CREATING = 0x6C65746865
 """The number of PostgreSQL's lock under which tables are made; SQLite has one lock for all."""
 
@@ -90,6 +95,8 @@ def create(engine: Engine) -> None:
         _wait_for_others(connection)
         for table in metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _wait_for_others(connection: Connection) -> None:

@@ -5,6 +5,7 @@ Knows nothing of the arms' profiles: the arm's selection goes the way of any oth
 
 import time
 import uuid
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -31,21 +32,34 @@ LEFT, FAILED = 499, 500
 """Status of a request that ended before its answer began: by the client, or by an error."""
 
 
-def experiment_of(scope: Scope) -> str | None:
-    """The name of the experiment that a request shall take part in; only POST can generate.
+@dataclass(frozen=True)
+class Joining:
+    """What a request says of the experiment that it is to take part in.
+
+    Attributes:
+        experiment: its name.
+        unit: who asks.
+    """
+
+    experiment: str
+    unit: str
+
+
+def joining(scope: Scope, body: bytes | None) -> Joining | None:
+    """What a request says, if it names an experiment and may generate, which only POST can.
+
+    Args:
+        scope: of the request.
+        body: what may be JSON that names the user, or None.
 
     Raises:
-        SelectionError: there are several.
+        SelectionError: several experiments or units, no unit, or a header that cannot be read.
     """
-    return _only(scope, HEADER) if scope["method"] == "POST" else None
+    experiment = _only(scope, HEADER) if scope["method"] == "POST" else None
+    return None if experiment is None else Joining(experiment, _unit(scope, body))
 
 
-def unit_of(scope: Scope, body: bytes | None) -> str:
-    """Who asks: the header, or else what the body calls the user.
-
-    Raises:
-        SelectionError: nobody is named, or somebody in a way that cannot be read.
-    """
+def _unit(scope: Scope, body: bytes | None) -> str:
     header = _only(scope, UNIT_HEADER)
     named = [header] if header is not None else _in_body(body)
     if not named:

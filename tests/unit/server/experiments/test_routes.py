@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from lethe_projections import artifact
 from lethe_server.experiments.assignment import arm_of
 from lethe_server.experiments.experiment import Exposure
+from lethe_server.experiments.taking_part import Joining
 from lethe_server.experiments.writing import Writer
 
 from ..fakes import Server, make
@@ -207,12 +208,8 @@ def test_a_client_that_leaves_before_the_answer_is_recorded_as_such(server: Serv
     trial = laboratory.registry.get("trial")
 
     async def leave() -> None:
-        part = await laboratory.part(
-            "trial",
-            {"type": "http", "method": "POST", "headers": [(b"x-unlearning-unit", b"u")]},
-            None,
-            None,
-        )
+        scope = {"type": "http", "method": "POST", "headers": []}
+        part = await laboratory.part(Joining("trial", "u"), None, scope)
         with part:
             raise asyncio.CancelledError
 
