@@ -61,6 +61,7 @@ class Catalogue:
         base: the model they must be for.
         names: what each means.
         objects: the artifacts.
+        database: where names are, and what else is kept with them.
     """
 
     def __init__(self, place: Place | Path | None, base: BaseModel) -> None:
@@ -82,7 +83,8 @@ class Catalogue:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         self.objects = Objects(place.objects)
-        self.names = Names(open_database(place.database), base.fingerprint)
+        self.database = open_database(place.database)
+        self.names = Names(self.database, base.fingerprint)
         self._profiles: dict[str, Profile] = {}
         self._reading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drop_ins = None if self.folder is None else self._opened(self.folder)

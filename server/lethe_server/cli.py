@@ -10,6 +10,7 @@ import typer
 from lethe_projections.errors import LetheError
 from lethe_server.cli_compare import compare
 from lethe_server.cli_compose import compose
+from lethe_server.cli_experiment import app as experiment_app
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
 from lethe_server.cli_policy import policy_app
@@ -23,6 +24,7 @@ app = typer.Typer(
 fit_app = typer.Typer(cls=FitGroup, help="Fit a profile.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
 app.add_typer(profiles_app, name="profiles")
+app.add_typer(experiment_app, name="experiment")
 app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)

@@ -73,6 +73,11 @@ class Client:
             "server's log"
         )
 
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines that a GET answers with, as they come."""
+        with self._sent("GET", path, None) as reply:
+            yield from reply.iter_lines()
+
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         with self._sent(method, path, body) as reply:
             content = reply.read()

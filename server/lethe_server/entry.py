@@ -24,11 +24,13 @@ class LetheEndpoints:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
         from lethe_server import errors, middleware, observing, probes, profiles, watching
         from lethe_server.compare import routes as compare
+        from lethe_server.experiments import routes as experiments
         from lethe_server.policy import reloading
 
         app.include_router(profiles.router)
         app.include_router(compare.router)
         app.include_router(reloading.router)
+        app.include_router(experiments.router)
         errors.attach(app)
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
         app.add_middleware(middleware.SelectVariant)

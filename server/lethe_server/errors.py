@@ -5,13 +5,15 @@
     │   CompositionError, RequestIdError     400
     ├── UnauthenticatedError                 401
     ├── NotPermittedError                    403
-    ├── UnknownProfileError                  404
+    ├── UnknownProfileError,
+    │   UnknownExperimentError               404
     ├── IncompatibleError, UnsupportedError,
     │   ConflictError, PolicyError           409
     ├── TooLargeError                        413
     └── UnavailableError                     503
 
-The tree itself is drawn in `lethe_projections.errors` and `lethe_vllm.errors`.
+The tree itself is drawn in `lethe_projections.errors` and `lethe_vllm.errors`; experiments have two
+of their own.
 """
 
 from typing import Any
@@ -26,6 +28,7 @@ from lethe_projections.errors import (
     LetheError,
 )
 from lethe_server.exchange import exchange_of
+from lethe_server.experiments.experiment import UnknownExperimentError
 from lethe_vllm.errors import (
     ConflictError,
     SelectionError,
@@ -63,6 +66,7 @@ STATUS: dict[type[LetheError], tuple[int, str]] = {
     UnauthenticatedError: (401, "AuthenticationError"),
     NotPermittedError: (403, "PermissionDeniedError"),
     UnknownProfileError: (404, "NotFoundError"),
+    UnknownExperimentError: (404, "NotFoundError"),
     IncompatibleError: (409, "ConflictError"),
     UnsupportedError: (409, "ConflictError"),
     ConflictError: (409, "ConflictError"),

@@ -7,7 +7,7 @@ door reads; it is the base only for requests that named no other.
 
 from collections.abc import Awaitable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +16,8 @@ from lethe_projections.errors import LetheError
 from lethe_server import bodies, errors
 from lethe_server.asking import HEADER, asked, wants_beams
 from lethe_server.exchange import exchange_of
+from lethe_server.experiments.taking_part import HEADER as EXPERIMENT_HEADER
+from lethe_server.experiments.taking_part import Joining, joining
 from lethe_server.policy.decision import Asked
 from lethe_server.policy.guard import admitted
 from lethe_server.serving import Serving
@@ -52,12 +54,18 @@ class SelectVariant:
                 request = await _read(scope, receive, serving)
                 if request is None:
                     return
-                variant = await serving.resolve(permit.selected(request.asked))
+                wanted = request.asked
+                if request.joining is not None:
+                    part = await serving.laboratory.part(request.joining, wanted.selection, scope)
+                    stack.enter_context(part)
+                    wanted, send = replace(wanted, selection=part.selection), part.recording(send)
+                variant = await serving.resolve(permit.selected(wanted))
                 if _generates(scope):
                     exchange_of(scope).variant = variant
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
                 if _generates(scope):
+                    exchange_of(scope).variant = variant
                     await serving.check_room(variant)
                 if request.wants_beams:
                     await serving.check_beams(variant)
@@ -72,10 +80,10 @@ class SelectVariant:
                 raise
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if bodies.header_values(scope, _HEADER_KEY):
-            reason = f"{HEADER} is not supported on websockets; use HTTP"
-            await _close(receive, send, reason)
-            return
+        for header in (HEADER, EXPERIMENT_HEADER):
+            if bodies.header_values(scope, header.lower()):
+                await _close(receive, send, f"{header} is not supported on websockets; use HTTP")
+                return
         serving: Serving = scope["app"].state.lethe
         with ExitStack() as stack:
             try:
@@ -100,6 +108,7 @@ class _Request:
     asked: Asked
     receive: Receive
     wants_beams: bool = False
+    joining: Joining | None = None
 
 
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
@@ -111,18 +120,24 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
         return Asked(path(scope), selection, body, serving.served, serving.adapters)
 
     if path(scope).startswith(MANAGEMENT):
-        if values:
-            raise SelectionError(
-                f"{HEADER}: expected none on {MANAGEMENT}, found {values[0][:80]!r}; leave it out"
-            )
+        _refuse_headers(scope)
         return _Request(says(), receive)
     if scope["method"] != "POST" or not _may_be_json(scope):
-        return _Request(says(), receive)
+        return _Request(says(), receive, joining=joining(scope, None))
     bodies.check_declared_size(scope)
     body = await bodies.read(receive)
     if body is None:
         return None
-    return _Request(says(body), bodies.replayed(body, receive), wants_beams(body))
+    again = bodies.replayed(body, receive)
+    return _Request(says(body), again, wants_beams(body), joining(scope, body))
+
+
+def _refuse_headers(scope: Scope) -> None:
+    for header in (HEADER, EXPERIMENT_HEADER):
+        for value in bodies.header_values(scope, header.lower()):
+            raise SelectionError(
+                f"{header}: expected none on {MANAGEMENT}, found {value[:80]!r}; leave it out"
+            )
 
 
 def path(scope: Scope) -> str:

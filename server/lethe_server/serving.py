@@ -5,12 +5,14 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
+from lethe_server.experiments.laboratory import Laboratory
 from lethe_server.health import Health
 from lethe_server.metrics import Metrics
 from lethe_server.policy.following import PolicyFile
@@ -76,6 +78,15 @@ class Serving:
     @property
     def catalogue(self) -> Catalogue:
         return self.front_end.catalogue
+
+    @cached_property
+    def laboratory(self) -> Laboratory:
+        """The experiments, in the store's database; their tables are made at the first use.
+
+        Raises:
+            UnavailableError: it does not answer.
+        """
+        return Laboratory.open(self.catalogue.database)
 
     async def resolve(self, selection: Selection | None) -> Variant:
         """The variant that a selection means now; the base for none.

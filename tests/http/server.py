@@ -30,7 +30,7 @@ class Server:
     def tail(self, lines: int) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def post(self, path: str, body: dict[str, Any], profile: str | None = None) -> httpx.Response:
+    def post(self, path: str, body: Any, profile: str | None = None) -> httpx.Response:
         with self.client as client:
             headers = {} if profile is None else {HEADER: profile}
             return client.post(path, json=body, headers=headers)

@@ -88,6 +88,11 @@ def reader(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
+def snapshot(engine: Engine) -> Engine:
+    """The same database for transactions that only read, and so wait for no writer."""
+    return engine.execution_options(lethe_only_reads=True)
+
+
 def unavailable(engine: Engine, error: Exception) -> UnavailableError:
     """The error of a database that fails; without the statement, whose values may be private."""
     why = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
@@ -110,9 +115,11 @@ def _configure(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
         # A transaction that begins by reading could not become a writer after another has.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        kind = "DEFERRED" if options.get("lethe_only_reads") else "IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN {kind}")
 
 
 def _check_format(connection: Connection) -> None:

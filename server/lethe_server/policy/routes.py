@@ -86,6 +86,14 @@ _TABLE: dict[Needs, str] = {
         PATCH /v1/unlearning/profiles/{name}
         DELETE /v1/unlearning/profiles/{name}
         GET /v1/unlearning/profiles/{name}/versions
+        GET /v1/unlearning/experiments
+        POST /v1/unlearning/experiments
+        GET /v1/unlearning/experiments/{name}
+        DELETE /v1/unlearning/experiments/{name}
+        POST /v1/unlearning/experiments/{name}/stop
+        POST /v1/unlearning/experiments/{name}/outcomes
+        GET /v1/unlearning/experiments/{name}/report
+        GET /v1/unlearning/experiments/{name}/export
         POST /v1/unlearning/profiles/{name}/rollback
         POST /v1/unlearning/policy/reload
         GET /metrics

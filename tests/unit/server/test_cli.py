@@ -54,6 +54,9 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
         ["import"],
         ["policy", "check"],
         ["policy", "key"],
+        ["experiment"],
+        ["experiment", "create"],
+        ["experiment", "report"],
     ],
 )
 def test_every_command_has_help(command: list[str]) -> None:

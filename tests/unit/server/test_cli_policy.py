@@ -86,7 +86,7 @@ def test_the_policys_path_travels_with_the_servers_settings(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.app, ["serve", "embedded", "--policy", "policy.yaml"])
     assert result.exit_code == 0, result.output
-    assert called[0][2]["server"] == {"policy": str(tmp_path / "policy.yaml")}
+    assert called[0][2]["server"]["policy"] == str(tmp_path / "policy.yaml")
 
 
 def test_a_wrong_policy_stops_the_start_before_anything_is_loaded(tmp_path: Path) -> None:

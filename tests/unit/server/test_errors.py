@@ -12,6 +12,7 @@ from lethe_server.errors import (
     UnauthenticatedError,
     response,
 )
+from lethe_server.experiments.experiment import UnknownExperimentError
 from lethe_vllm import errors as engine
 
 
@@ -25,6 +26,8 @@ from lethe_vllm import errors as engine
         (NotPermittedError, 403),
         (PolicyError, 409),
         (engine.UnknownProfileError, 404),
+        (UnknownExperimentError, 404),
+        (engine.ConflictError, 409),
         (projections.IncompatibleError, 409),
         (engine.UnsupportedError, 409),
         (TooLargeError, 413),

@@ -1,0 +1,63 @@
+"""The experiments of one server process: those there are, and what is observed in them."""
+
+import asyncio
+from typing import Self
+
+from sqlalchemy import Engine
+from starlette.types import Scope
+
+from lethe_server.experiments import tables
+from lethe_server.experiments.records import Records
+from lethe_server.experiments.registry import Registry
+from lethe_server.experiments.taking_part import Joining, TakingPart
+from lethe_server.experiments.writing import Writer
+from lethe_vllm.selection import Selection
+from lethe_vllm.store.database import make_tables
+
+
+class Laboratory:
+    """What requests and routes use of experiments.
+
+    Attributes:
+        registry: the experiments.
+        records: what was observed in them.
+        writer: writes what is observed now.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Uses a database that has the tables."""
+        self.registry = Registry(engine)
+        self.records = Records(engine)
+        self.writer = Writer(self.records.add_exposures)
+
+    @classmethod
+    def open(cls, engine: Engine) -> Self:
+        """Makes the tables that the database lacks.
+
+        Raises:
+            UnavailableError: it does not answer.
+        """
+        make_tables(engine, tables.metadata)
+        return cls(engine)
+
+    async def part(self, joining: Joining, asked: Selection | None, scope: Scope) -> TakingPart:
+        """A request's part in an experiment.
+
+        Args:
+            joining: what it says of that.
+            asked: the selection that it makes itself.
+            scope: of the request.
+
+        Raises:
+            UnknownExperimentError: no such experiment.
+            ConflictError: it is stopped.
+            SelectionError: the unit cannot be one, or the selection is not the arm's.
+            UnavailableError: the database does not answer.
+        """
+        experiment = await asyncio.to_thread(self.registry.get, joining.experiment)
+        return TakingPart(experiment, joining.unit, asked, scope, self.writer)
+
+    def close(self) -> None:
+        """Writes what is left, and gives the connections back."""
+        self.writer.close()
+        self.registry.engine.dispose()
