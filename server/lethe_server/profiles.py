@@ -82,7 +82,10 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
     serving = _serving(request)
     catalogue = serving.catalogue
     check_name(name)
-    await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
+    named = await asyncio.to_thread(catalogue.names.find, name)
+    digest = None if named is None else named.digest
+    async with serving.watching.audit.change("mark", name, digest, digest):
+        await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
     return await asyncio.to_thread(lambda: document(catalogue.entry(name), serving))
 
 

@@ -11,11 +11,14 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import torch
 
+from lethe_projections import embedded
 from lethe_projections.base_model import BaseModel
 from lethe_server.policy import keys
 from lethe_server.policy.routes import Needs, table
@@ -26,12 +29,13 @@ from .server import HEADER, QUESTION, Server
 
 pytestmark = pytest.mark.timeout(600)
 
-OPEN, RESTRICTED, ADMIN = keys.generate(), keys.generate(), keys.generate()
+OPEN, RESTRICTED, ADAPTED, ADMIN = (keys.generate() for _ in range(4))
 POLICY = f"""
 version: 1
 keys:
   - {{name: open, sha256: {keys.hashed(OPEN)}, profiles: "*", base: true, adapters: "*"}}
   - {{name: restricted, sha256: {keys.hashed(RESTRICTED)}, profiles: [france]}}
+  - {{name: adapted, sha256: {keys.hashed(ADAPTED)}, profiles: [france], adapters: [adapter]}}
   - name: admin
     sha256: {keys.hashed(ADMIN)}
     profiles: "*"
@@ -39,7 +43,7 @@ keys:
     adapters: "*"
     admin: true
 """
-TOKENS = 8
+TOKENS = 6
 MESSAGES = [{"role": "user", "content": QUESTION}]
 PROMPT = "The capital of France is"
 PROMPT_IDS = [504, 3575, 282, 4649, 314]
@@ -51,7 +55,7 @@ GENERATING: dict[str, list[dict[str, Any]]] = {
         {"messages": MESSAGES, **SETTINGS, "logprobs": True, "top_logprobs": 2},
         {"messages": MESSAGES, **SETTINGS, "prompt_logprobs": 1},
         {"messages": MESSAGES, **SETTINGS, "stream": True},
-        {"messages": MESSAGES, **SETTINGS, "use_beam_search": True, "n": 2},
+        {"messages": MESSAGES, "temperature": 0, "max_tokens": 3, "use_beam_search": True, "n": 2},
     ],
     "/v1/chat/completions/batch": [{"messages": [MESSAGES, MESSAGES], **SETTINGS}],
     "/v1/completions": [
@@ -141,8 +145,23 @@ def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     policy = folder / "policy.yaml"
     policy.write_text(POLICY)
     options = ("--profiles", str(profiles), "--policy", str(policy), "--enable-scale-out")
-    with started(folder, *options, *ENGINE, VLLM_SERVER_DEV_MODE="1") as found:
+    lora = ("--enable-lora", "--max-lora-rank", "8", "--lora-modules", f"adapter={adapter(folder)}")
+    with started(folder, *options, *lora, *ENGINE, VLLM_SERVER_DEV_MODE="1") as found:
         yield found
+
+
+def adapter(folder: Path) -> Path:
+    """A random LoRA adapter for the embedded model."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_pretrained(embedded.prepare())
+    config = LoraConfig(
+        r=8, target_modules=["down_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    get_peft_model(model, config).save_pretrained(folder / "adapter")
+    return folder / "adapter"
 
 
 def client(server: Server, key: str | None) -> httpx.Client:
@@ -375,6 +394,47 @@ def test_a_comparison_is_of_permitted_profiles(server: Server) -> None:
         assert compare(RESTRICTED, *profiles).status_code == 403
 
 
+def test_an_experiment_gives_a_restricted_key_no_more(server: Server) -> None:
+    arms = {"forbidden": ("base", "spain"), "permitted": ("france", "france")}
+    body = {"model": "smollm2", "prompt": PROMPT, "max_tokens": 1}
+    for name, profiles in arms.items():
+        plan = [{"name": f"arm-{n}", "profile": one} for n, one in enumerate(profiles)]
+        with client(server, ADMIN) as admin:
+            made = admin.post("/v1/unlearning/experiments", json={"name": name, "arms": plan})
+            assert made.status_code == 201, made.text
+        for unit in "abcdef":
+            headers = {"X-Unlearning-Experiment": name, "X-Unlearning-Unit": unit}
+            with client(server, RESTRICTED) as restricted, client(server, OPEN) as free:
+                reply = restricted.post("/v1/completions", json=body, headers=headers)
+                assert reply.status_code == (403 if name == "forbidden" else 200), reply.text
+                if reply.status_code == 200:
+                    assert reply.headers[HEADER].startswith("france@")
+                assert free.post("/v1/completions", json=body, headers=headers).status_code == 200
+        with client(server, ADMIN) as admin:
+            assert admin.delete(f"/v1/unlearning/experiments/{name}").status_code == 200
+
+
+def test_an_adapter_is_for_keys_that_may_use_it_on_their_profile(server: Server) -> None:
+    def ask(key: str, profile: str | None = None) -> httpx.Response:
+        body = {"model": "adapter", "messages": MESSAGES, **SETTINGS}
+        headers = {} if profile is None else {HEADER: profile}
+        with client(server, key) as one:
+            return one.post("/v1/chat/completions", json=body, headers=headers)
+
+    def text(reply: httpx.Response) -> str:
+        return str(reply.json()["choices"][0]["message"]["content"])
+
+    on_base, on_france = ask(OPEN), ask(OPEN, "france")
+    assert text(on_base) != text(on_france)
+    adapted = ask(ADAPTED)
+    assert adapted.headers[HEADER].startswith("france@")
+    assert text(adapted) == text(on_france)
+    assert ask(ADAPTED, "base").status_code == ask(RESTRICTED).status_code == 403
+    for key, shown in ((OPEN, True), (ADAPTED, True), (RESTRICTED, False)):
+        with client(server, key) as one:
+            assert ("adapter" in one.get("/v1/models").text) is shown
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -411,10 +471,10 @@ def test_a_changed_policy_is_followed_and_a_wrong_one_is_not(server: Server) -> 
         assert statuses() == [200, 403]
         policy.write_text(POLICY.replace("[france]", "[spain]"))
         assert statuses() == [403, 200]
-        read = server.log.read_text().count("Policy: 3 key(s)")
+        read = server.log.read_text().count("Policy: 4 key(s)")
         os.kill(server.pid, signal.SIGHUP)
         assert statuses() == [403, 200]
-        assert server.log.read_text().count("Policy: 3 key(s)") == read + 1
+        assert server.log.read_text().count("Policy: 4 key(s)") == read + 1
         policy.write_text(POLICY.replace("[france]", "[France]"))
         assert statuses() == [403, 200]
         reply = admin.post("/v1/unlearning/policy/reload")
@@ -423,8 +483,8 @@ def test_a_changed_policy_is_followed_and_a_wrong_one_is_not(server: Server) -> 
         policy.write_text(POLICY)
         assert restricted.post("/v1/unlearning/policy/reload").status_code == 403
         assert admin.post("/v1/unlearning/policy/reload").json()["keys"] == [
-            "open", "restricted", "admin",
+            "open", "restricted", "adapted", "admin",
         ]  # fmt: skip
         assert statuses() == [200, 403]
     log = server.log.read_text()
-    assert not any(key in log for key in (OPEN, RESTRICTED, ADMIN))
+    assert not any(key in log for key in (OPEN, RESTRICTED, ADAPTED, ADMIN))

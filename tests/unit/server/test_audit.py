@@ -106,7 +106,8 @@ def test_a_change_is_on_the_disk_before_it_is_made(
 
 
 def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Path) -> None:
-    server.serving.catalogue.put("france", make(1))
+    for seed in (3, 1):
+        server.serving.catalogue.put("france", make(seed))
     file.mkdir()
     broken = AuditFile(file.parent / "other")
     broken.path = file
@@ -116,6 +117,8 @@ def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Pat
     for refused in (
         server.request("PUT", path, content=make(2)),
         server.request("DELETE", path),
+        server.request("POST", f"{path}/rollback"),
+        server.request("PATCH", path, json={"pinned": True}),
     ):
         assert refused.status_code == 503
         assert "it was not made" in refused.json()["error"]["message"]
@@ -123,12 +126,17 @@ def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Pat
         assert digest == artifact.digest(make(1))
     file.rmdir()
     assert server.request("PUT", path, content=make(2)).status_code == 200
+    assert server.request("PATCH", path, json={"labels": {"a": "b"}}).status_code == 200
     assert server.request("DELETE", path).status_code == 200
+    assert server.request("POST", f"{path}/rollback", json={"version": 2}).status_code == 200
     audit.close()
-    digests = artifact.digest(make(1)), artifact.digest(make(2))
-    assert [(line["before"], line["after"]) for line in lines(file)[::2]] == [
-        digests, (digests[1], None),
-    ]  # fmt: skip
+    first, second = artifact.digest(make(1)), artifact.digest(make(2))
+    assert [(line["action"], line["before"], line["after"]) for line in lines(file)[::2]] == [
+        ("put", first, second),
+        ("mark", second, second),
+        ("delete", second, None),
+        ("rollback", None, first),
+    ]
 
 
 def test_a_rotated_file_is_left_and_a_new_one_begun(audit: Audit, file: Path) -> None:
