@@ -143,7 +143,7 @@ class Names:
             raise unavailable(self._engine, error) from error
 
     def change(self, name: str, change: Change, identity: str | None = None) -> Named:
-        """Gives a name another meaning.
+        """Gives a name another meaning. The one that it has already makes no new version.
 
         Args:
             name: which.
@@ -159,6 +159,10 @@ class Names:
         def act(connection: Connection, before: Row[Any] | None, revision: int) -> None:
             if identity is not None and self._has_file(connection, name, identity):
                 return  # another process has just taken it in
+            if before is not None and before.digest == change.digest is not None:
+                if identity is not None:
+                    self._note_file(connection, name, identity, before.version)
+                return
             _check_change(name, change, before)
             version = (before.version if before else 0) + 1
             now = time.time()

@@ -140,15 +140,24 @@ def test_the_variant_is_forgotten_after_the_request(server: Server) -> None:
     server.run(use)
 
 
-def test_concurrent_first_requests_load_a_profile_once(server: Server) -> None:
+def test_a_thousand_first_requests_read_and_load_a_profile_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, read = server.serving.catalogue, list[str]()
+    # As in another server process, which has not seen it yet.
+    catalogue._profiles.clear()
+    check = catalogue.check
+    monkeypatch.setattr(catalogue, "check", lambda data: (read.append(DIGEST), check(data))[1])
+
     async def use(client: httpx.AsyncClient) -> list[str]:
         replies = await asyncio.gather(
-            *(client.post(CHAT, json={"model": "smollm2:france"}) for _ in range(8))
+            *(client.post(CHAT, json={"model": "smollm2:france"}) for _ in range(1000))
         )
         return [reply.json()["served_by"] for reply in replies]
 
-    assert server.run(use) == ["france"] * 8
+    assert server.run(use) == ["france"] * 1000
     assert server.engine.calls == [("lethe_load", DIGEST)]
+    assert read == [DIGEST]
 
 
 @pytest.mark.parametrize(

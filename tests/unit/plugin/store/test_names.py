@@ -118,20 +118,20 @@ def test_what_others_changed_is_told_once_and_what_one_changed_oneself_is_not(
     assert names.take_replaced() == [FIRST], "nobody waits for a file's change"
 
 
-def _change_often(url: str, name: str, times: int) -> None:
+def _change_often(url: str, name: str, first: int, times: int) -> None:
     mine = Names(open_database(url), BASE)
-    for _ in range(times):
-        mine.change(name, Change(FIRST))
+    for number in range(first, first + times):
+        mine.change(name, Change(f"{number:064x}"))
 
 
 def test_changes_of_many_processes_and_threads_are_each_a_version(names: Names) -> None:
     url = names._engine.url.render_as_string(hide_password=False)
     start = multiprocessing.get_context("spawn").Process
-    children = [start(target=_change_often, args=(url, "france", 20)) for _ in range(2)]
+    children = [start(target=_change_often, args=(url, "france", 100 * n, 20)) for n in (1, 2)]
     for child in children:
         child.start()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: names.change("france", Change(SECOND)), range(20)))
+        list(pool.map(lambda n: names.change("france", Change(f"{n:064x}")), range(20)))
     for child in children:
         child.join(60)
         assert child.exitcode == 0
@@ -140,6 +140,15 @@ def test_changes_of_many_processes_and_threads_are_each_a_version(names: Names) 
     found = names.find("france")
     assert found is not None
     assert found.version == 60
+
+
+def test_the_same_meaning_again_is_no_change_even_of_a_pinned_name(names: Names) -> None:
+    first = names.change("france", Change(FIRST))
+    names.mark("france", pinned=True)
+    assert names.change("france", Change(FIRST)).version == first.version
+    assert names.change("france", Change(FIRST, FILE), identity="1").version == first.version
+    assert len(names.history("france")) == 1
+    assert names.files() == {"france": ("1", 1)}
 
 
 def test_a_change_that_dies_half_way_changes_nothing(
