@@ -65,7 +65,6 @@ class SelectVariant:
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
                 if _generates(scope):
-                    exchange_of(scope).variant = variant
                     await serving.check_room(variant)
                 if request.wants_beams:
                     await serving.check_beams(variant)
