@@ -9,7 +9,7 @@ import http.client
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from lethe_server.policy.routes import Needs, table
 from .conftest import ENGINE, started
 from .profiles import synthetic
 from .server import HEADER, QUESTION, Server
+from .together import together
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -227,6 +228,18 @@ def test_every_route_that_selects_is_tried_below(server: Server) -> None:
     assert selecting == GENERATING.keys() | TEXT_ONLY.keys()
 
 
+def attempted(server: Server, path: str, body: dict[str, Any]) -> dict[str, httpx.Response]:
+    """What the restricted key is answered to each attempt, all of them at once."""
+    with client(server, RESTRICTED) as restricted:
+
+        def asking(tried: Attempt) -> Callable[[], httpx.Response]:
+            # Endpoints differ in which fields they know: unknown ones are ignored.
+            content = {"model": "smollm2", **body, **tried.fields}
+            return lambda: restricted.post(path, json=content, headers=tried.headers)
+
+        return together({name: asking(tried) for name, tried in ATTEMPTS.items()})
+
+
 @pytest.mark.parametrize(
     ("path", "body"), [(path, body) for path, bodies in GENERATING.items() for body in bodies]
 )
@@ -240,11 +253,7 @@ def test_a_restricted_key_gets_its_profile_or_an_error(
     assert not same(base, france), "the variants answer alike: this test would prove nothing"
     assert not same(spain, france), "the variants answer alike: this test would prove nothing"
     served = []
-    for name, tried in ATTEMPTS.items():
-        # The batch endpoint and others differ in which fields they know: unknown ones are ignored.
-        content = {"model": "smollm2", **body, **tried.fields}
-        with client(server, RESTRICTED) as restricted:
-            reply = restricted.post(path, json=content, headers=tried.headers)
+    for name, reply in attempted(server, path, body).items():
         if reply.status_code >= 400:
             assert "choices" not in reply.text, name
             assert same(said(evidence(reply)), france) is False, name
@@ -262,10 +271,7 @@ def test_a_restricted_key_gets_its_profile_or_an_error(
 def test_where_no_model_runs_a_restricted_key_may_name_nothing_else_either(
     server: Server, path: str
 ) -> None:
-    for name, tried in ATTEMPTS.items():
-        content = {"model": "smollm2", **TEXT_ONLY[path], **tried.fields}
-        with client(server, RESTRICTED) as restricted:
-            reply = restricted.post(path, json=content, headers=tried.headers)
+    for name, reply in attempted(server, path, TEXT_ONLY[path]).items():
         if name in ("the base", "another profile", "an unknown profile", "another model"):
             assert reply.status_code == 403, (name, reply.text)
         if reply.status_code < 400:
