@@ -19,7 +19,8 @@ from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import Part, Selection, Variant, check_name
 from lethe_vllm.store.database import open_database
 from lethe_vllm.store.drop_ins import DropIns
-from lethe_vllm.store.names import DELETE, Change, Named, Names, Version, unknown
+from lethe_vllm.store.meanings import DELETE, Change, Named, Version, unknown
+from lethe_vllm.store.names import Names
 from lethe_vllm.store.objects import Objects
 from lethe_vllm.store.place import Place
 

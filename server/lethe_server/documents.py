@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from lethe_projections import strict_json
 from lethe_server.serving import Serving
 from lethe_vllm.catalogue import Entry
-from lethe_vllm.store.names import Version
+from lethe_vllm.store.meanings import Version
 
 logger = logging.getLogger("vllm.lethe")
 

@@ -27,7 +27,7 @@ from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import check_name
-from lethe_vllm.store.names import unknown
+from lethe_vllm.store.meanings import unknown
 
 MAX_SOURCE_BYTES = 64 * 1024
 """Of a body that says where an artifact is."""

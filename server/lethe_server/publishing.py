@@ -15,7 +15,7 @@ from lethe_server.unloading import unload_unneeded, unnamed
 from lethe_vllm.catalogue import Entry
 from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import Variant, check_name
-from lethe_vllm.store.names import PUT, ROLLBACK, Change
+from lethe_vllm.store.meanings import PUT, ROLLBACK, Change
 
 logger = logging.getLogger("vllm.lethe")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lethe_projections.errors import LetheError
 from lethe_vllm.selection import is_name
-from lethe_vllm.store.names import FILE, Change, Names
+from lethe_vllm.store.meanings import FILE, Change
+from lethe_vllm.store.names import Names
 
 logger = logging.getLogger("vllm.lethe")
 

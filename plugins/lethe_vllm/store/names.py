@@ -8,78 +8,16 @@ revisions become visible in their order.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from lethe_vllm.errors import ConflictError, UnknownProfileError
-from lethe_vllm.selection import BASE
+from lethe_vllm.errors import ConflictError
 from lethe_vllm.store.database import reader, unavailable
+from lethe_vllm.store.meanings import FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
-
-PUT, ROLLBACK, DELETE, FILE = "put", "rollback", "delete", "file"
-
-
-@dataclass(frozen=True)
-class Named:
-    """A name and what it means now.
-
-    Attributes:
-        name: what requests call it.
-        digest: of the profile; None once it was deleted.
-        version: 1 for the first meaning, and one more for each change, deletions included.
-        pinned: not to be changed.
-        labels: an operator's own.
-        changed: Unix time in seconds of this version.
-    """
-
-    name: str
-    digest: str | None
-    version: int
-    pinned: bool
-    labels: Mapping[str, str]
-    changed: float
-
-
-@dataclass(frozen=True)
-class Version:
-    """What a name meant from some moment on.
-
-    Attributes:
-        version: its number.
-        digest: of the profile; None for a deletion.
-        action: `put`, `rollback`, `delete`, or `file` for what happened to a file.
-        source: where it was from.
-        author: name of the key that changed it; empty without a policy.
-        created: Unix time in seconds.
-    """
-
-    version: int
-    digest: str | None
-    action: str
-    source: str
-    author: str
-    created: float
-
-
-@dataclass(frozen=True)
-class Change:
-    """A new meaning of a name.
-
-    Attributes:
-        digest: of an object that is there already; None to delete.
-        action: as `Version`.
-        source: as `Version`.
-        author: as `Version`.
-    """
-
-    digest: str | None
-    action: str = PUT
-    source: str = ""
-    author: str = ""
 
 
 class Names:
@@ -299,14 +237,6 @@ class Names:
         if identity is not None:
             row = {"base": self._base, "name": name, "identity": identity, "version": version}
             connection.execute(insert(drop_ins).values(row))
-
-
-def unknown(name: str, known: Iterable[str] = ()) -> UnknownProfileError:
-    """The error of a name that means nothing, with those that mean something."""
-    return UnknownProfileError(
-        f"profile: expected one of {', '.join([BASE, *known])}, found '{name}'; "
-        "PUT it first, or correct the name"
-    )
 
 
 def _check_change(name: str, change: Change, before: Row[Any] | None) -> None:

@@ -4,7 +4,9 @@ A local folder is written durably: a temporary file, fsync, rename. Elsewhere an
 the file system of that URL lets it; what comes back is compared with its digest in any case.
 """
 
+import contextlib
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from lethe_projections import durable
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 
 SUFFIX = ".safetensors"
+REMAINS_SECONDS = 3600
 
 
 class Objects:
@@ -46,6 +49,8 @@ class Objects:
                 f"objects: expected a writable place at {url}, found {error}; give another with "
                 "--store or --objects"
             ) from error
+        if self.folder is not None:
+            _remove_remains(self.folder)
 
     def put(self, data: bytes) -> str:
         """Keeps some bytes; returns their digest once they are there.
@@ -112,3 +117,11 @@ class Objects:
 
 def _is_local(files: Any) -> bool:
     return "file" in ((files.protocol,) if isinstance(files.protocol, str) else files.protocol)
+
+
+def _remove_remains(folder: Path) -> None:
+    """Removes what processes that were killed had begun to write; nobody takes an hour for it."""
+    for file in folder.glob(f".*{SUFFIX}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > REMAINS_SECONDS:
+                file.unlink()

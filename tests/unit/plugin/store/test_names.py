@@ -9,7 +9,8 @@ import pytest
 
 from lethe_vllm.errors import ConflictError, UnavailableError, UnknownProfileError
 from lethe_vllm.store.database import open_database
-from lethe_vllm.store.names import DELETE, FILE, ROLLBACK, Change, Names
+from lethe_vllm.store.meanings import DELETE, FILE, ROLLBACK, Change
+from lethe_vllm.store.names import Names
 
 BASE = "f" * 64
 FIRST, SECOND, THIRD = (letter * 64 for letter in "abc")

@@ -81,3 +81,15 @@ def test_a_place_that_cannot_be_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UnavailableError, match="writable place"):
         Objects(str(tmp_path / "file" / "objects"))
+
+
+def test_what_a_killed_process_had_begun_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    objects = Objects(str(tmp_path))
+    objects.put(DATA)
+    old, new = (tmp_path / f".{DIGEST}.safetensors.{name}" for name in ("old", "new"))
+    for file in (old, new, tmp_path / f"{DIGEST}.safetensors"):
+        file.write_bytes(file.read_bytes() if file.exists() else b"half")
+        if file != new:
+            os.utime(file, (0, 0))
+    Objects(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [new.name, f"{DIGEST}.safetensors"]

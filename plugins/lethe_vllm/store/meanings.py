@@ -1,0 +1,76 @@
+"""What a name means, meant, and shall mean. Knows nothing of where that is kept."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.selection import BASE
+
+PUT, ROLLBACK, DELETE, FILE = "put", "rollback", "delete", "file"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name and what it means now.
+
+    Attributes:
+        name: what requests call it.
+        digest: of the profile; None once it was deleted.
+        version: 1 for the first meaning, and one more for each change, deletions included.
+        pinned: not to be changed.
+        labels: an operator's own.
+        changed: Unix time in seconds of this version.
+    """
+
+    name: str
+    digest: str | None
+    version: int
+    pinned: bool
+    labels: Mapping[str, str]
+    changed: float
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a name meant from some moment on.
+
+    Attributes:
+        version: its number.
+        digest: of the profile; None for a deletion.
+        action: `put`, `rollback`, `delete`, or `file` for what happened to a file.
+        source: where it was from.
+        author: name of the key that changed it; empty without a policy.
+        created: Unix time in seconds.
+    """
+
+    version: int
+    digest: str | None
+    action: str
+    source: str
+    author: str
+    created: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new meaning of a name.
+
+    Attributes:
+        digest: of an object that is there already; None to delete.
+        action: as `Version`.
+        source: as `Version`.
+        author: as `Version`.
+    """
+
+    digest: str | None
+    action: str = PUT
+    source: str = ""
+    author: str = ""
+
+
+def unknown(name: str, known: Iterable[str] = ()) -> UnknownProfileError:
+    """The error of a name that means nothing, with those that mean something."""
+    return UnknownProfileError(
+        f"profile: expected one of {', '.join([BASE, *known])}, found '{name}'; "
+        "PUT it first, or correct the name"
+    )
