@@ -1,6 +1,6 @@
 """200 clients on 20 variants, of which one gets another profile every second.
 
-LETHE_SWAP_SECONDS says for how long; two minutes were run for the figures in docs/operations.md.
+LETHE_SWAP_SECONDS says for how long.
 """
 
 import asyncio
