@@ -280,7 +280,7 @@ class Catalogue:
     def _forget_unnamed(self) -> None:
         """Keeps in memory what some name means; the rest is read again where it is needed."""
         named = {one.digest for one in self.names.all().values()}
-        for digest in [digest for digest in self._profiles if digest not in named]:
+        for digest in [digest for digest in list(self._profiles) if digest not in named]:
             self._profiles.pop(digest, None)
             self._reading.pop(digest, None)
 

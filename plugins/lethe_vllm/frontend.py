@@ -100,15 +100,21 @@ class FrontEnd:
         Raises:
             LetheError: as `resolve`.
         """
-        parts = await asyncio.to_thread(self.catalogue.find, selection)
-        for replaced in self.catalogue.take_replaced():
+        if selection.is_base:
+            return BASE_VARIANT
+        parts, told = await asyncio.to_thread(self._find, selection)
+        for replaced in told:
             displace(replaced)
         if len(parts) < 2:
-            return parts[0].variant if parts else BASE_VARIANT
+            return parts[0].variant
         # Asked again once it is made: it may have been displaced before this request went on.
         while (found := self.compositions.use(parts)) is None:
             await self._composing.do(digests(parts), lambda: self._compose_once(parts, displace))
         return found.variant(parts)
+
+    def _find(self, selection: Selection) -> "tuple[tuple[Entry, ...], list[str]]":
+        """What a selection means, and what somebody else replaced. Both may wait: in a thread."""
+        return self.catalogue.find(selection), self.catalogue.take_replaced()
 
     async def _compose_once(
         self, parts: "tuple[Entry, ...]", displace: Callable[[str], object]

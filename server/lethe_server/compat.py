@@ -12,6 +12,7 @@ Tried with the versions in `lethe_vllm.compat.TRIED`.
 """
 
 import argparse
+import asyncio
 from typing import Any
 
 from vllm import logger
@@ -49,7 +50,7 @@ class VariantModels(OpenAIServingModels):
         found.data = [card for card in found.data if models.is_shown(card.id, self.lethe)]
         found.data.extend(
             ModelCard(root=first.root, max_model_len=first.max_model_len, **variant)
-            for variant in models.variants(self.lethe)
+            for variant in await asyncio.to_thread(models.variants, self.lethe)
         )
         return found
 

@@ -17,6 +17,7 @@ from lethe_server.policy import following
 from lethe_server.settings import Settings
 from lethe_vllm.errors import UnsupportedError
 from lethe_vllm.options import CONFIG_KEY, Options
+from lethe_vllm.store.database import check_url
 
 SERVED_NAME = "smollm2"
 """What requests call the embedded model, unless told otherwise."""
@@ -46,7 +47,10 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         LetheError: the options are wrong, or the engine cannot serve variants under them.
         SystemExit: vLLM's own options are wrong.
     """
-    Settings.parse(Options.parse(lethe).server)
+    options = Options.parse(lethe)
+    Settings.parse(options.server)
+    if options.place is not None:
+        check_url(options.place.database)
     policy = lethe.get("server", {}).get("policy")
     if policy:
         following.read(Path(policy))

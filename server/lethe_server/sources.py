@@ -75,9 +75,13 @@ class Sources:
         return real
 
     def _check_url(self, url: str) -> None:
-        parts = unquote(url).replace("\\", "/").split("/")
-        if ".." in parts or "." in parts:
-            raise SelectionError(f"source: expected no '.' or '..' in a URL, found {url[:200]!r}")
+        _, _, rest = unquote(url).replace("\\", "/").partition("://")
+        # An empty part would begin an absolute path.
+        if {"", ".", ".."} & set(rest.removesuffix("/").split("/")):
+            raise SelectionError(
+                f"source: expected no empty part, '.' or '..' in a URL, found {url[:200]!r}; write "
+                "it without"
+            )
         urls = [one for one in self.permitted if "://" in one]
         if not any(url.startswith(one if one.endswith("/") else f"{one}/") for one in urls):
             raise self._refused(url)
@@ -90,8 +94,12 @@ class Sources:
 
 
 def _read_path(path: Path) -> bytes:
-    _check_size(path.stat().st_size)
-    return path.read_bytes()
+    if not path.is_file():
+        raise SelectionError(f"source {path.name[:200]!r}: expected a file, found none; correct it")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    _check_size(len(data))
+    return data
 
 
 def _read_url(url: str) -> bytes:
@@ -107,6 +115,10 @@ def _read_hub(url: str) -> bytes:
     organisation, _, rest = url.removeprefix(f"{HUB}://").partition("/")
     repository, _, file = rest.partition("/")
     name, _, revision = repository.partition("@")
+    if any(sign in file for sign in "*?["):
+        raise SelectionError(
+            f"source: expected the name of one file, found {file[:200]!r}; write it whole"
+        )
     folder = Path(
         snapshot_download(
             f"{organisation}/{name}",

@@ -1,5 +1,7 @@
 """Opens the store's database: SQLite in a file, or PostgreSQL. Knows nothing of what is in it."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, insert, select, text
@@ -29,19 +31,24 @@ def open_database(url: str) -> Engine:
     """
     engine = create_engine(check_url(url), pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
+        _make_folder(engine)
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
-    make_tables(engine, metadata)
-    try:
-        with engine.begin() as connection:
-            _check_format(connection)
-    except SQLAlchemyError as error:
-        raise unavailable(engine, error) from error
+    make_tables(engine, metadata, _check_format)
     return engine
 
 
-def make_tables(engine: Engine, tables: MetaData) -> None:
+def make_tables(
+    engine: Engine,
+    tables: MetaData,
+    then: Callable[[Connection], None] = lambda connection: None,
+) -> None:
     """Makes the tables that are missing, however many processes do so at once.
+
+    Args:
+        engine: the database.
+        tables: all of them.
+        then: done before any other process makes tables.
 
     Raises:
         UnavailableError: the database does not answer.
@@ -51,6 +58,7 @@ def make_tables(engine: Engine, tables: MetaData) -> None:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_TABLES_LOCK})"))
             tables.create_all(connection)
+            then(connection)
     except SQLAlchemyError as error:
         raise unavailable(engine, error) from error
 
@@ -75,7 +83,7 @@ def check_url(url: str) -> str:
         raise UnsupportedError(
             f"store: expected one of {', '.join(BACKENDS)}, found {backend}; use one of these"
         )
-    if parsed.password:
+    if parsed.password or "password" in parsed.query:
         raise UnsupportedError(
             "store: expected a URL without a password, since options are logged, found one; put "
             "it into PGPASSWORD or ~/.pgpass"
@@ -102,6 +110,16 @@ def unavailable(engine: Engine, error: Exception) -> UnavailableError:
     )
 
 
+def _make_folder(engine: Engine) -> None:
+    try:
+        Path(engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(
+            f"store: expected a writable folder for {engine.url.database}, found {error}; give "
+            "another with --store"
+        ) from error
+
+
 def _configure(connection: Any, _: Any) -> None:
     # Transactions begin in `_begin`, not where the driver would put them.
     connection.isolation_level = None
@@ -123,7 +141,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _check_format(connection: Connection) -> None:
-    found = connection.execute(select(state.c.format).with_for_update()).scalar()
+    found = connection.execute(select(state.c.format)).scalar()
     if found is None:
         connection.execute(insert(state).values(id=1, format=FORMAT, revision=0))
     elif found != FORMAT:

@@ -7,6 +7,7 @@ last counts, and the file itself is never touched.
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class DropIns:
         self._names, self._keep = names, keep
         self._seen = names.files()
         self._warned: set[str] = set()
+        self._lock = threading.Lock()
 
     def look(self, name: str) -> None:
         """Takes in the file of a name if it changed, or that it is gone.
@@ -53,19 +55,21 @@ class DropIns:
             identity = None
         if self._is_seen(name, identity):
             return
-        self._seen = self._names.files()
-        if self._is_seen(name, identity):
-            return  # by another process
-        if identity is None:
-            self._gone(name)
-        elif not self._pinned(name, file):
-            self._take_in(name, identity, file)
+        with self._lock:
+            self._seen = self._names.files()
+            if self._is_seen(name, identity):
+                return  # by another thread or process
+            if identity is None:
+                self._names.file_gone(name, str(file))
+            elif not self._pinned(name, file):
+                self._take_in(name, identity, file)
+            self._seen = self._names.files()
 
     def look_at_all(self) -> list[LetheError]:
         """Looks at every file; returns what is wrong with those that cannot be served."""
         found = [file.name.removesuffix(SUFFIX) for file in self.folder.glob(f"*{SUFFIX}")]
         errors = []
-        for name in sorted({*filter(is_name, found), *self._seen}):
+        for name in sorted({*filter(is_name, found), *self._names.files()}):
             try:
                 self.look(name)
             except LetheError as error:
@@ -81,7 +85,8 @@ class DropIns:
         """Takes a file that could not be taken in for seen; its bytes, or None if there is none."""
         file = self._file(name)
         try:
-            data, identity = file.read_bytes(), _identity(file)
+            identity = _identity(file)  # first: what is written meanwhile is looked at again
+            data = file.read_bytes()
         except FileNotFoundError:
             return None
         self._names.note_file(name, identity)
@@ -98,14 +103,6 @@ class DropIns:
         except LetheError as error:
             raise type(error)(f"profile {name} ({file.name}): {error}") from error
         self._names.change(name, Change(digest, FILE, str(file)), identity)
-        self._seen = self._names.files()
-
-    def _gone(self, name: str) -> None:
-        named = self._names.find(name)
-        if named is not None and named.version == self._seen[name][1] and not named.pinned:
-            self._names.change(name, Change(None, FILE, str(self._file(name))))
-        self._names.note_file(name, None)
-        self._seen.pop(name)
 
     def _pinned(self, name: str, file: Path) -> bool:
         named = self._names.find(name)

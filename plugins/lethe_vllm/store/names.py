@@ -95,38 +95,36 @@ class Names:
         """
 
         def act(connection: Connection, before: Row[Any] | None, revision: int) -> None:
-            if identity is not None and self._has_file(connection, name, identity):
-                return  # another process has just taken it in
+            if identity is not None and self._is_known(connection, name, identity, change):
+                return
             if before is not None and before.digest == change.digest is not None:
                 if identity is not None:
                     self._note_file(connection, name, identity, before.version)
                 return
             _check_change(name, change, before)
-            version = (before.version if before else 0) + 1
-            now = time.time()
-            self._write(
-                connection,
-                before,
-                {"name": name, "digest": change.digest, "version": version, "changed": now},
-                revision,
-            )
-            row = {
-                "base": self._base,
-                "name": name,
-                "version": version,
-                "digest": change.digest,
-                "action": change.action,
-                "source": change.source,
-                "author": change.author,
-                "created": now,
-            }
-            connection.execute(insert(versions).values(row))
+            version = self._add(connection, before, name, change, revision)
             if identity is not None:
                 self._note_file(connection, name, identity, version)
 
         # Nobody waits for a file's change who could see to the engine.
-        self._transaction(name, act, told=change.action == FILE)
-        return self._known[name]
+        return self._transaction(name, act, told=change.action == FILE) or self._missing(name)
+
+    def file_gone(self, name: str, source: str) -> None:
+        """Takes a file's name away with it, unless that was changed otherwise since, or is pinned.
+
+        Raises:
+            UnavailableError: the database does not answer; nothing is changed.
+        """
+
+        def act(connection: Connection, before: Row[Any] | None, revision: int) -> None:
+            file = self._file(connection, name)
+            if file is None:
+                return  # another process has just seen it
+            if before and before.digest and not before.pinned and before.version == file.version:
+                self._add(connection, before, name, Change(None, FILE, source), revision)
+            self._note_file(connection, name, None, version=0)
+
+        self._transaction(name, act, told=True)
 
     def mark(
         self, name: str, pinned: bool | None = None, labels: Mapping[str, str] | None = None
@@ -146,8 +144,10 @@ class Names:
                 raise unknown(name)
             self._write(connection, before, marks, revision)
 
-        self._transaction(name, act)
-        return self._known[name]
+        return self._transaction(name, act) or self._missing(name)
+
+    def _missing(self, name: str) -> Named:
+        raise unknown(name, self._known)
 
     def files(self) -> dict[str, tuple[str, int]]:
         """The files that were taken in: by name their identity, and the version they made."""
@@ -172,7 +172,8 @@ class Names:
         name: str,
         act: Callable[[Connection, Row[Any] | None, int], None],
         told: bool = False,
-    ) -> None:
+    ) -> Named | None:
+        """Changes a name; returns what it meant at the end of that, whatever came after."""
         with self._lock:
             self._catch_up()
             known = self._known.get(name)
@@ -182,15 +183,23 @@ class Names:
                     revision = connection.execute(raised.returning(state.c.revision)).scalar_one()
                     before = self._row(connection, name)
                     act(connection, before, revision)
+                    after = self._row(connection, name)
             except SQLAlchemyError as error:
                 raise unavailable(self._engine, error) from error
-            self._catch_up(own=None if told else revision)
-            # Somebody else changed it between the two transactions.
-            if known and known.digest and (before is None or known.digest != before.digest):
-                self._replaced.append(known.digest)
+            if after is None:
+                return None
+            named = Named(*(getattr(after, field) for field in Named.__dataclass_fields__))
+            # Or somebody else changed it between the two transactions.
+            told = told or before is None or known is None or known.digest != before.digest
+            if told and known and known.digest not in (None, named.digest):
+                self._replaced.append(known.digest or "")
+            # What overtakes this change is somebody else's, and told.
+            self._known[name] = named
+            self._catch_up()
+            return named
 
-    def _catch_up(self, own: int | None = None) -> None:
-        """Reads what changed; `own` is the revision of a change of this object's."""
+    def _catch_up(self) -> None:
+        """Reads what changed since the last time."""
         columns = [names.c[field] for field in Named.__dataclass_fields__]
         changed = (names.c.base == self._base) & (names.c.revision > self._seen)
         query = select(*columns, names.c.revision).where(changed).order_by(names.c.revision)
@@ -203,8 +212,25 @@ class Names:
             before = self._known.get(row.name)
             self._known[row.name] = Named(*row[:-1])
             self._seen = row.revision
-            if before and before.digest not in (None, row.digest) and row.revision != own:
+            if before and before.digest not in (None, row.digest):
                 self._replaced.append(before.digest or "")
+
+    def _add(
+        self,
+        connection: Connection,
+        before: Row[Any] | None,
+        name: str,
+        change: Change,
+        revision: int,
+    ) -> int:
+        """Adds a version to a name, which means it from then on; returns its number."""
+        version, now = (before.version if before else 0) + 1, time.time()
+        meaning = {"name": name, "digest": change.digest, "version": version}
+        self._write(connection, before, {**meaning, "changed": now}, revision)
+        how = {"action": change.action, "source": change.source, "author": change.author}
+        row = {"base": self._base, **meaning, **how, "created": now}
+        connection.execute(insert(versions).values(row))
+        return version
 
     def _row(self, connection: Connection, name: str) -> Row[Any] | None:
         mine = (names.c.base == self._base) & (names.c.name == name)
@@ -224,10 +250,21 @@ class Names:
             mine = (names.c.base == self._base) & (names.c.name == before.name)
             connection.execute(update(names).where(mine).values(**values, revision=revision))
 
-    def _has_file(self, connection: Connection, name: str, identity: str) -> bool:
+    def _is_known(self, connection: Connection, name: str, identity: str, change: Change) -> bool:
+        """Whether another process took this file in, or it was but touched, moved or copied."""
+        file = self._file(connection, name)
+        if file is None or file.identity == identity:
+            return file is not None
+        mine = (versions.c.base == self._base) & (versions.c.name == name)
+        query = select(versions.c.digest).where(mine, versions.c.version == file.version)
+        if connection.execute(query).scalar() != change.digest:
+            return False
+        self._note_file(connection, name, identity, file.version)
+        return True
+
+    def _file(self, connection: Connection, name: str) -> Row[Any] | None:
         mine = (drop_ins.c.base == self._base) & (drop_ins.c.name == name)
-        found = connection.execute(select(drop_ins.c.identity).where(mine)).scalar()
-        return found == identity
+        return connection.execute(select(drop_ins).where(mine)).one_or_none()
 
     def _note_file(
         self, connection: Connection, name: str, identity: str | None, version: int

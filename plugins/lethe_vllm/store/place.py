@@ -31,21 +31,20 @@ class Place:
         """Reads the options of that name, of which one of the first two is given.
 
         Raises:
-            UnsupportedError: a database without a place for objects, or shared and with a folder
-                of profiles.
+            UnsupportedError: both of them, or a database without a place for objects.
         """
+        if store is not None and profiles is not None:
+            raise UnsupportedError(
+                f"--profiles: expected none beside --store, found {profiles}: servers that share a "
+                "store would take each other's files for removed; use 'lethe profiles add'"
+            )
         if store is None or "://" not in store:
-            folder = Path(store) if store else Path(profiles or "") / HIDDEN
-            database = URL.create("sqlite", database=str(folder.resolve() / "store.db"))
-            return cls(str(database), objects or str(folder.resolve() / "objects"), profiles)
+            folder = (Path(store) if store else Path(profiles or "") / HIDDEN).resolve()
+            database = URL.create("sqlite", database=str(folder / "store.db"))
+            return cls(str(database), objects or str(folder / "objects"), profiles)
         if objects is None:
             raise UnsupportedError(
                 f"store: expected --objects with a database, found {store} alone; say where the "
                 "artifacts are kept, as --objects s3://bucket/profiles or a shared folder"
-            )
-        if profiles is not None:
-            raise UnsupportedError(
-                f"--profiles: expected none with a store in a database, found {profiles}: hosts "
-                "would take in different files; use 'lethe profiles add'"
             )
         return cls(store, objects)

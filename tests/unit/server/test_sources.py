@@ -1,6 +1,7 @@
 """Where a PUT may take artifacts from, and that nothing else is ever read."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
@@ -72,6 +73,8 @@ def test_a_url_below_a_permitted_one_is_read() -> None:
         ("memory://bucket/..\\secret", SelectionError),
         ("MEMORY://bucket/france", NotPermittedError),
         ("simplecache::memory://bucket/france", NotPermittedError),
+        ("memory://bucket//etc/passwd", SelectionError),
+        ("memory://bucket/%2fetc/passwd", SelectionError),
         ("relative/path", SelectionError),
         ("", SelectionError),
         ("memory://bucket/missing", UnavailableError),
@@ -132,3 +135,17 @@ def test_a_repository_that_is_not_in_the_cache_or_not_clear_is_an_error(hub_cach
     with pytest.raises(SelectionError, match=r"france\.safetensors, spain\.safetensors"):
         read("hf://org/profiles", "hf://org")
     assert read("hf://org/profiles/spain.safetensors", "hf://org") == DATA
+
+
+@pytest.mark.parametrize("file", ["/etc/passwd", "*", "*.safetensors", "spain?safetensors", "[a]"])
+def test_of_a_repository_no_file_but_its_own_by_name_is_read(file: str, hub_cache: Path) -> None:
+    with pytest.raises(SelectionError, match="source"):
+        read(f"hf://org/profiles/{file}", "hf://org")
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    for path, permitted in (("zero", "/dev"), ("pipe", str(tmp_path)), ("", str(tmp_path))):
+        with pytest.raises(SelectionError, match="expected a file"):
+            read(f"{tmp_path}/{path}", permitted)

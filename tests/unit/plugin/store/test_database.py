@@ -47,8 +47,9 @@ def test_a_committed_transaction_of_sqlite_is_on_the_disk(tmp_path: Path) -> Non
         ("mysql://host/db", UnsupportedError, "expected"),
         ("mssql://host/db", UnsupportedError, "expected"),
         ("postgresql+psycopg://user:hunter2@host/db", UnsupportedError, "PGPASSWORD"),
+        ("postgresql+psycopg://host/db?password=hunter2", UnsupportedError, "PGPASSWORD"),
         ("postgresql+psycopg://127.0.0.1:1/db", UnavailableError, "127.0.0.1"),
-        ("sqlite:////nowhere/at/all/store.db", UnavailableError, "unable to open"),
+        ("sqlite:////proc/nowhere/store.db", UnavailableError, "writable folder"),
     ],
 )
 def test_what_cannot_be_opened_is_an_error_without_secrets(

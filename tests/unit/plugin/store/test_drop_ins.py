@@ -2,13 +2,16 @@
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lethe_projections import artifact
 from lethe_projections.errors import ArtifactError
 from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.store.meanings import Change
 
 from ..test_catalogue import BASE, data
 
@@ -118,3 +121,62 @@ def test_two_catalogues_take_a_file_in_once(catalogue: Catalogue, tmp_path: Path
         with pytest.raises(UnknownProfileError):
             seen.entry("france")
     assert len(history(catalogue)) == 2
+
+
+def test_a_file_that_was_but_touched_or_copied_undoes_nothing(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(data(1))
+    catalogue.entry("france")
+    put = catalogue.put("france", data(2)).digest
+    file.chmod(0o600)
+    assert catalogue.entry("france").digest == put
+    catalogue.delete("france")
+    copy = tmp_path / "copy"
+    copy.write_bytes(file.read_bytes())
+    copy.rename(file)
+    for seen in (catalogue, Catalogue(tmp_path, BASE)):
+        with pytest.raises(UnknownProfileError):
+            seen.entry("france")
+    file.write_bytes(data(3))
+    assert catalogue.entry("france").named.version == 4
+
+
+def test_many_who_meet_a_removed_file_at_once_all_find_the_name_gone(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    file = tmp_path / "france.safetensors"
+    others = [catalogue, Catalogue(tmp_path, BASE)]
+
+    def ask(place: int) -> bool:
+        try:
+            others[place % 2].entry("france")
+        except UnknownProfileError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        for seed in range(1, 11):
+            file.write_bytes(data(seed))
+            assert all(pool.map(ask, range(8)))
+            file.unlink()
+            assert not any(pool.map(ask, range(8)))
+    assert len(history(catalogue)) == 20
+
+
+def test_a_put_that_comes_before_a_removal_is_seen_stays(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(data(1))
+    catalogue.entry("france")
+    file.unlink()
+    gone = catalogue.names.file_gone
+
+    def put_first(name: str, source: str) -> None:
+        catalogue.names.change(name, Change(catalogue.objects.put(data(2))))
+        gone(name, source)
+
+    monkeypatch.setattr(catalogue.names, "file_gone", put_first)
+    assert catalogue.entry("france").digest == artifact.digest(data(2))

@@ -119,6 +119,26 @@ def test_what_others_changed_is_told_once_and_what_one_changed_oneself_is_not(
     assert names.take_replaced() == [FIRST], "nobody waits for a file's change"
 
 
+def test_a_change_that_is_overtaken_returns_what_it_made_and_is_told(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, write = again(names), names._catch_up
+    looks: list[int] = []
+
+    def overtaken() -> None:
+        looks.append(1)
+        if len(looks) == 2:  # between the commit and the look that follows it
+            other.change("france", Change(SECOND))
+        write()
+
+    monkeypatch.setattr(names, "_catch_up", overtaken)
+    assert names.change("france", Change(FIRST)).digest == FIRST
+    found = names.find("france")
+    assert found is not None
+    assert found.digest == SECOND
+    assert names.take_replaced() == [FIRST]
+
+
 def _change_often(url: str, name: str, first: int, times: int) -> None:
     mine = Names(open_database(url), BASE)
     for number in range(first, first + times):
