@@ -29,6 +29,7 @@ from lethe_projections.errors import (
 )
 from lethe_server.exchange import exchange_of
 from lethe_server.experiments.experiment import UnknownExperimentError
+from lethe_server.policy.caller import calling
 from lethe_vllm.errors import (
     ConflictError,
     SelectionError,
@@ -82,7 +83,18 @@ def response(error: LetheError) -> JSONResponse:
     """The HTTP answer to an error."""
     status, kind = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(body(str(error), kind, status), status_code=status, headers=headers)
+    return JSONResponse(body(_message(error), kind, status), status_code=status, headers=headers)
+
+
+def _message(error: LetheError) -> str:
+    """What is wrong; of names, those alone that whoever asks may know."""
+    caller = calling.get()
+    if isinstance(error, UnknownProfileError) and caller.profiles is not None and not caller.admin:
+        return (
+            "profile: expected a name and digest that there are now, found others; "
+            "GET /v1/unlearning/profiles lists those that you may use"
+        )
+    return str(error)
 
 
 def body(message: str, kind: str, status: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lethe_server.experiments.taking_part import HEADER as EXPERIMENT_HEADER
 from lethe_server.experiments.taking_part import Joining, joining
 from lethe_server.policy.decision import Asked
 from lethe_server.policy.guard import admitted
+from lethe_server.policy.routes import Needs, needs
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import BASE_VARIANT, Variant, current
@@ -41,6 +42,9 @@ class SelectVariant:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
+            if needs(scope["method"], path(scope)) is Needs.NOTHING:
+                # A probe may be anybody's: nothing of it is read, and it counts nowhere.
+                return self._serve(BASE_VARIANT, scope, receive, send)
             return self._http(scope, receive, send)
         if scope["type"] == "websocket":
             return self._websocket(scope, receive, send)

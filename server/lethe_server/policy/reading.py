@@ -65,7 +65,7 @@ def parse(text: str) -> Policy:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         repeated = list(_repeated(root, set()))
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # what makes YAML's types of text raises anything
         raise PolicyError(f"policy: expected YAML, found {_brief(error)}; correct it") from error
     if repeated:
         raise PolicyError(_listed(repeated))
