@@ -20,21 +20,23 @@ class Outcome:
     """Whether a variant recovers what a prompt asks for.
 
     Attributes:
-        subject: what the bootstrap draws: a subject, or a fact about it.
+        subject: what the bootstrap draws.
         form: the form asked in.
         recovered: whether it does.
         number: which wording of the form.
+        fact: which of the subject's facts, where it has several.
     """
 
     subject: str
     form: str
     recovered: bool
     number: int = 0
+    fact: str = ""
 
     @property
     def item(self) -> str:
         """The prompt's id."""
-        return f"{self.subject}|{self.form}|{self.number}"
+        return f"{self.fact or self.subject}|{self.form}|{self.number}"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ with L the length of the longest common subsequence of words. Words are runs of 
 of the case-folded text; punctuation is left out, and nothing is stemmed.
 
 On ASCII text this is the package `rouge-score` with `use_stemmer=False`, as MUSE has it; TOFU
-stems. That package takes any other letter for a space: "Bogotá" is no word there but "bogot" is, and
-an answer in another script scores 0 however right it is. Its `score(target, prediction)` takes the
-reference first; swapped, recall and precision change places.
+stems. That package takes any other letter for a space: "Bogotá" is "bogot" there, and an answer in
+another script scores 0 however right it is. Its `score(target, prediction)` takes the reference
+first; swapped, recall and precision change places.
 
 LUNAR reports ROUGE-1 recall, TOFU and RWKU ROUGE-L recall, MUSE ROUGE-L F1.
 Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004), sections 2 and 3, with
