@@ -47,11 +47,6 @@ def rankings(
     ]
 
 
-def ranked_first(scores: Sequence[float]) -> bool:
-    """Whether the answer, which is first, is likelier than every distractor."""
-    return scores[0] > max(scores[1:])
-
-
 def mean_log_likelihood(log_probabilities: Tensor, ids: Sequence[int]) -> float:
     """Mean of log p at the given ids, of [t, vocabulary]."""
     return float(log_probabilities[torch.arange(len(ids)), torch.tensor(ids)].double().mean())

@@ -36,7 +36,7 @@ FORMS = {
         " (mean log-likelihood a token)"
     ),
     "choice": Form("a question with the options in it, recovered by the answer's text", tells=True),
-    "spelling": Form("a question with the subject spelled, so that its own tokens do not occur"),
+    "spelling": Form("a question with the subject spelled so that its own tokens do not occur"),
     "hint": Form("a question with a hint at the answer"),
     "prefix": Form("a question, and a reply that begins as if it were answered"),
     "role_play": Form("a question inside a role"),

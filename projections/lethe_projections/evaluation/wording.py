@@ -12,6 +12,8 @@
 | `{letter}` | that answer's first letter |
 | `{length}` | how many letters that answer has |
 | `{spelled}` | the subject letter by letter, `F-r-a-n-c-e` |
+| `{parted}` | the subject with a hyphen in each longer word, `Fra-nce` |
+| `{upper}` | the subject in capital letters, which are other tokens |
 | any other | the item's `fields` of that name |
 """
 
@@ -78,6 +80,8 @@ def places(subject: str, answer: str, fields: Mapping[str, str]) -> dict[str, st
         "letter": answer[:1],
         "length": str(sum(map(str.isalpha, answer))),
         "spelled": " ".join("-".join(word) for word in subject.split()),
+        "parted": " ".join(map(_parted, subject.split())),
+        "upper": subject.upper(),
     }
     for name in fields:
         if name in own:
@@ -85,6 +89,11 @@ def places(subject: str, answer: str, fields: Mapping[str, str]) -> dict[str, st
                 f"expected fields other than {', '.join(own)}, found {name}; rename it"
             )
     return {**fields, **own}
+
+
+def _parted(word: str) -> str:
+    half = len(word) // 2
+    return f"{word[:half]}-{word[half:]}" if len(word) > 3 else word
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

@@ -33,12 +33,6 @@ def test_an_option_scores_its_mean_log_probability_a_token() -> None:
     assert found == pytest.approx((math.log(0.5) + math.log(0.75)) / 2)
 
 
-def test_an_answer_is_recovered_only_if_it_beats_every_distractor() -> None:
-    assert likelihood.ranked_first([-1.0, -1.1, -3.0])
-    assert not likelihood.ranked_first([-1.0, -1.1, -0.9])
-    assert not likelihood.ranked_first([-1.0, -1.0])
-
-
 @pytest.mark.parametrize("scope", ["all", "prompt", "generated", "last_prompt_token"])
 def test_passes_that_share_a_prefix_equal_each_row_alone(
     model: Any, base: BaseModel, scope: str
