@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from lethe_projections import strict_json
 from lethe_projections.errors import SuiteError
@@ -88,11 +89,11 @@ def parse(data: bytes, name: str) -> Suite:
         raise SuiteError(f"{name}: expected a header and a fact a line, found none; write them")
     number, first = lines[0]
     with _line(name, number):
-        header = suite_header.parse(strict_json.loads(first.strip()))
+        header = suite_header.parse(_json(first))
     items: dict[str, Item] = {}
     for number, line in lines[1:]:
         with _line(name, number):
-            item = suite_line.parse(strict_json.loads(line.strip()), header)
+            item = suite_line.parse(_json(line), header)
             if item.id in items:
                 raise ValueError(f"expected each fact once, found {item.id} again; remove one")
             items[item.id] = item
@@ -101,6 +102,13 @@ def parse(data: bytes, name: str) -> Suite:
     digest = hashlib.sha256(data).hexdigest()
     about = (header.name, header.version, header.description, header.licence)
     return Suite(*about, digest, tuple(items.values()))
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return strict_json.loads(line.strip())
+    except ValueError as error:
+        raise ValueError(f"expected JSON, found {error}; correct the line") from error
 
 
 @contextmanager

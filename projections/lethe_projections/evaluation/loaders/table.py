@@ -56,9 +56,9 @@ def read(path: str | Path) -> Table:
     except OSError as error:
         raise SuiteError(f"expected a data set to read, found {error}; check the path") from error
     try:
-        rows = tuple(_rows(data, path.suffix.lower()))
-    except ValueError as error:
-        raise SuiteError(f"{path}: {error}") from error
+        rows = tuple(_rows(path, data))
+    except (ValueError, csv.Error) as error:
+        raise SuiteError(f"{path}: expected its rows, found {error}; correct it") from error
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise SuiteError(
@@ -69,33 +69,42 @@ def read(path: str | Path) -> Table:
     return Table(path, hashlib.sha256(data).hexdigest(), rows)
 
 
-def _rows(data: bytes, suffix: str) -> Iterable[Any]:
-    match suffix:
+def _rows(path: Path, data: bytes) -> Iterable[Any]:
+    match path.suffix.lower():
         case ".json" if data.lstrip().startswith(b"["):
             listed: list[Any] = strict_json.loads(data)
             return listed
         case ".json" | ".jsonl":
-            return [strict_json.loads(line) for line in data.split(b"\n") if line.strip()]
+            return _lines(data)
         case ".csv":
             return csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         case ".parquet":
-            return _parquet(data)
-    raise ValueError(
-        f"expected a file that ends in .json, .jsonl, .csv or .parquet, found {suffix!r:.20}; "
-        "convert it"
+            return _parquet(path, data)
+    raise SuiteError(
+        f"{path}: expected a file that ends in .json, .jsonl, .csv or .parquet, found "
+        f"{path.suffix!r:.20}; convert it"
     )
 
 
-def _parquet(data: bytes) -> list[Any]:
+def _lines(data: bytes) -> Iterator[Any]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            if line.strip():
+                yield strict_json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"in line {number}: {error}") from error
+
+
+def _parquet(path: Path, data: bytes) -> list[Any]:
     try:
-        from pyarrow import ArrowInvalid, parquet  # type: ignore[import-untyped]
+        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ValueError(
-            "expected pyarrow for a Parquet file, found none; pip install pyarrow, or convert the "
-            "file to .jsonl"
+        raise SuiteError(
+            f"{path}: expected pyarrow for a Parquet file, found none; pip install pyarrow, or "
+            "convert the file to .jsonl"
         ) from error
     try:
         listed: list[Any] = parquet.read_table(io.BytesIO(data)).to_pylist()
-    except ArrowInvalid as error:
-        raise ValueError(f"expected a Parquet file, found {error}; convert it again") from error
+    except ArrowException as error:
+        raise ValueError(f"what pyarrow cannot read: {error}") from error
     return listed

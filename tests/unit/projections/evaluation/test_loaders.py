@@ -235,9 +235,12 @@ def test_a_set_that_is_none_is_refused(tmp_path: Path) -> None:
     [
         ("a.jsonl", b"", "expected one row or more"),
         ("a.jsonl", b"[1]\n", "row 1: expected an object"),
-        ("a.json", b"[{]", "Expecting property name"),
+        ("a.json", b"[{]", "expected its rows, found Expecting property name"),
+        ("a.jsonl", b'{"a": 1}\n\n{"a": 1, "a": 2}', "in line 3: key 'a' appears twice"),
+        ("a.csv", b"question\n" + b"a" * 200_000, "expected its rows, found field larger"),
+        ("a.csv", b"question\n\xff", "expected its rows, found 'utf-8' codec"),
         ("a.txt", b"{}", r"expected a file that ends in .* found '\.txt'"),
-        ("a.parquet", b"not one", "expected a Parquet file"),
+        ("a.parquet", b"not one", "found what pyarrow cannot read"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(

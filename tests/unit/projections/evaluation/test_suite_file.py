@@ -224,7 +224,7 @@ def test_a_suite_without_a_fact_is_refused(lines: bytes) -> None:
 
 @pytest.mark.parametrize("line", [b'{"a": 1, "a": 2}', b"{", b'{"a": NaN}', b'"\xff"'])
 def test_a_line_that_means_more_than_one_thing_or_none_is_refused(line: bytes) -> None:
-    with pytest.raises(SuiteError, match=r"own\.jsonl, line 2: "):
+    with pytest.raises(SuiteError, match=r"own\.jsonl, line 2: expected JSON, found"):
         suite_file.parse(data(HEADER) + line, "own.jsonl")
 
 
