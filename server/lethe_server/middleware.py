@@ -19,7 +19,7 @@ from lethe_server.exchange import exchange_of
 from lethe_server.experiments.taking_part import HEADER as EXPERIMENT_HEADER
 from lethe_server.experiments.taking_part import Joining, joining
 from lethe_server.policy.decision import Asked
-from lethe_server.policy.guard import admitted
+from lethe_server.policy.guard import Admitted, admitted
 from lethe_server.policy.routes import Needs, needs
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
@@ -60,7 +60,9 @@ class SelectVariant:
                     return
                 wanted = request.asked
                 if request.joining is not None:
-                    part = await serving.laboratory.part(request.joining, wanted.selection, scope)
+                    part = await serving.laboratory.part(
+                        request.joining, wanted.selection, scope, permit.check_arm
+                    )
                     stack.enter_context(part)
                     wanted, send = replace(wanted, selection=part.selection), part.recording(send)
                 variant = await serving.resolve(permit.selected(wanted))
@@ -68,10 +70,9 @@ class SelectVariant:
                     exchange_of(scope).variant = variant
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
+                await _check(variant, serving, permit, request)
                 if _generates(scope):
                     await serving.check_room(variant)
-                if request.wants_beams:
-                    await serving.check_beams(variant)
             except LetheError as error:
                 exchange_of(scope).refused = type(error).__name__
                 await errors.response(error)(scope, receive, send)
@@ -112,6 +113,14 @@ class _Request:
     receive: Receive
     wants_beams: bool = False
     joining: Joining | None = None
+
+
+async def _check(variant: Variant, serving: Serving, permit: Admitted, request: _Request) -> None:
+    """Raises LetheError if a variant may not serve a request for what its profile edits."""
+    if not (permit.caller.base or variant.is_base):
+        permit.check_profile(variant, await serving.profile(variant))
+    if request.wants_beams:
+        await serving.check_beams(variant)
 
 
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:

@@ -86,7 +86,7 @@ class Serving:
         Raises:
             UnavailableError: it does not answer.
         """
-        return Laboratory.open(self.catalogue.database)
+        return Laboratory.open(self.catalogue.database, self.catalogue.base.fingerprint)
 
     async def resolve(self, selection: Selection | None) -> Variant:
         """The variant that a selection means now; the base for none.

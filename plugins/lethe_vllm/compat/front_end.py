@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from vllm.lora.request import LoRARequest
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.core_client import AsyncMPClient
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from lethe_projections.base_model import BaseModel
+from lethe_vllm import adapters
 from lethe_vllm.compat.configuration import enabled, options
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.frontend import Everyone, FrontEnd, stamp
@@ -102,6 +104,9 @@ def _add_request_async(add: Method) -> Method:
     async def add_request(
         self: Any, request_id: str, prompt: Any, params: Any, *args: Any, **kwargs: Any
     ) -> Any:
+        for adapter in (*args, *kwargs.values()):
+            if isinstance(adapter, LoRARequest):
+                adapters.check.get()(adapter.lora_name)
         variant = _wanted(self, prompt, params)
         if variant is not None:
             stamped = stamp(params, variant)

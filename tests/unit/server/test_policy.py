@@ -18,6 +18,7 @@ from .fakes import Server, make
 
 CHAT = "/v1/chat/completions"
 PROFILES = "/v1/unlearning/profiles"
+EXPERIMENTS = "/v1/unlearning/experiments"
 RELOAD = "/v1/unlearning/policy/reload"
 OPEN, RESTRICTED, ADMIN = "lethe-open", "lethe-restricted", "lethe-admin"
 FRANCE, SPAIN = make(1), make(2)
@@ -67,6 +68,36 @@ def test_a_restricted_key_gets_nothing_else(server: Server, name: str) -> None:
         assert reply.json()["error"]["type"] == "PermissionDeniedError"
     assert not server.serving.answered
     assert not server.engine.calls
+
+
+def test_a_profile_that_spares_tokens_is_refused_once_its_name_means_it(server: Server) -> None:
+    server.serving.catalogue.put("france", make(3, scope="generated"))
+    refused = ask(server, RESTRICTED)
+    assert refused.status_code == 403
+    assert "generated" in refused.json()["error"]["message"]
+    assert ask(server, OPEN, headers={"X-Unlearning-Profile": "france"}).status_code == 200
+
+
+def test_an_experiment_tells_and_records_nothing_of_an_arm_that_a_key_may_not_use(
+    server: Server,
+) -> None:
+    arms = [{"name": "arm-1", "profile": "base"}, {"name": "arm-2", "profile": "spain"}]
+    registry, records = server.serving.laboratory.registry, server.serving.laboratory.records
+    policy = server.serving.policy
+    object.__setattr__(server.serving, "policy", None)
+    assert server.post(EXPERIMENTS, json={"name": "trial", "arms": arms}).status_code == 201
+    object.__setattr__(server.serving, "policy", policy)
+    headers = {"X-Unlearning-Experiment": "trial", "X-Unlearning-Unit": "u"}
+    for more in ({}, {"X-Unlearning-Profile": "france"}):
+        reply = ask(server, RESTRICTED, headers={**headers, **more})
+        assert reply.status_code == 403
+        assert "arm-" not in f"{reply.text} {reply.headers}"
+        assert "spain" not in reply.text
+    assert server.serving.laboratory.writer.flush()
+    assert not list(records.export(registry.get("trial")))
+    assert ask(server, OPEN, headers=headers).status_code == 200
+    assert server.serving.laboratory.writer.flush()
+    assert len(list(records.export(registry.get("trial")))) == 1
 
 
 def test_who_is_unknown_learns_nothing_and_has_nothing_read(server: Server) -> None:

@@ -12,7 +12,7 @@ from lethe_server.experiments.records import Measured, Served
 from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import open_database
 
-from .observed import exposure, outcome, plan
+from .observed import BASE, exposure, outcome, plan
 
 
 def test_an_experiment_is_the_same_after_the_database_is_opened_again(
@@ -21,8 +21,12 @@ def test_an_experiment_is_the_same_after_the_database_is_opened_again(
     made, is_new = laboratory.registry.create(plan())
     laboratory.records.add_exposures([exposure(made, "r1", "a")], {})
     laboratory.close()
-    reopened = Laboratory.open(open_database(database_url))
+    reopened = Laboratory.open(open_database(database_url), BASE)
     assert is_new
+    other = Laboratory.open(open_database(database_url), "e" * 64)
+    assert other.registry.list() == []
+    assert other.registry.create(plan())[1], "another base model's experiments are its own"
+    other.close()
     assert reopened.registry.get("trial") == made
     assert reopened.registry.list() == [made]
     assert reopened.records.units(made) == {"plain": 1}
@@ -49,8 +53,8 @@ def test_of_many_who_create_it_at_once_one_does(laboratory: Laboratory) -> None:
 
 def test_many_processes_may_make_the_tables_at_once(database_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: Laboratory.open(open_database(database_url)), range(8)))
-    names = sqlalchemy.inspect(open_database(database_url)).get_table_names()
+        list(pool.map(lambda _: Laboratory.open(open_database(database_url), BASE), range(8)))
+    names = sqlalchemy.inspect(open_database(database_url), BASE).get_table_names()
     assert set(names) > {f"lethe_{one}" for one in ("experiments", "arms", "exposures", "outcomes")}
 
 
