@@ -44,6 +44,6 @@ class RedWhileSitesAreMissing:
 
 def response(missing: Missing) -> JSONResponse:
     """The red answer: OpenAI's error body, and what is missing by rank."""
-    status, kind = errors.STATUS[UnavailableError]
-    body = {**errors.body(message(missing), kind, status), "missing": missing}
+    status = UnavailableError.http_status
+    body = {**errors.body(message(missing), errors.TYPES[status], status), "missing": missing}
     return JSONResponse(body, status_code=status)

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from typing import Any
 
+from vllm import exceptions
 from vllm.lora.request import LoRARequest
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -11,12 +13,16 @@ from vllm.v1.engine.core_client import AsyncMPClient
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from lethe_projections.base_model import BaseModel
+from lethe_projections.errors import LetheError
 from lethe_vllm import adapters
 from lethe_vllm.compat.configuration import enabled, options
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.frontend import Everyone, FrontEnd, stamp
 from lethe_vllm.seam import Method, known, seam
 from lethe_vllm.selection import PROFILE_KEY, Variant, current
+
+GracefulHTTPError = getattr(exceptions, "GracefulHTTPError", None)
+"""Came with 0.32."""
 
 _FRONT_END = "_lethe_front_end"
 _ENGINE = "data_parallel_rank"
@@ -104,16 +110,27 @@ def _add_request_async(add: Method) -> Method:
     async def add_request(
         self: Any, request_id: str, prompt: Any, params: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        for adapter in (*args, *kwargs.values()):
-            if isinstance(adapter, LoRARequest):
-                adapters.check.get()(adapter.lora_name)
-        variant = _wanted(self, prompt, params)
-        if variant is not None:
-            stamped = stamp(params, variant)
-            await front_end(self).load_async(variant, self.collective_rpc)
-            asked = kwargs.get(_ENGINE)
-            kwargs[_ENGINE] = await front_end(self).engine_for(variant, everyone(self), asked)
-            params = stamped
+        try:
+            for adapter in (*args, *kwargs.values()):
+                if isinstance(adapter, LoRARequest):
+                    adapters.check.get()(adapter.lora_name)
+            variant = _wanted(self, prompt, params)
+            if variant is not None:
+                stamped = stamp(params, variant)
+                await front_end(self).load_async(variant, self.collective_rpc)
+                asked = kwargs.get(_ENGINE)
+                kwargs[_ENGINE] = await front_end(self).engine_for(variant, everyone(self), asked)
+                params = stamped
+        except LetheError as error:
+            raise _told(error) from error
         return await add(self, request_id, prompt, params, *args, **kwargs)
 
     return add_request
+
+
+def _told(error: LetheError) -> Exception:
+    """An error whose message and status vLLM's endpoints pass on, as they do of no other."""
+    if GracefulHTTPError is None:
+        return error
+    told: Exception = GracefulHTTPError(str(error), HTTPStatus(error.http_status))
+    return told
