@@ -535,8 +535,8 @@ def test_a_changed_policy_is_followed_and_a_wrong_one_is_not(server: Server) -> 
         policy.write_text(POLICY)
         assert restricted.post("/v1/unlearning/policy/reload").status_code == 403
         assert admin.post("/v1/unlearning/policy/reload").json()["keys"] == [
-            "open", "restricted", "adapted", "admin",
+            "open", "restricted", "adapted", "all-but-base", "admin",
         ]  # fmt: skip
         assert statuses() == [200, 403]
     log = server.log.read_text()
-    assert not any(key in log for key in (OPEN, RESTRICTED, ADAPTED, ADMIN))
+    assert not any(key in log for key in (OPEN, RESTRICTED, ADAPTED, ALL_BUT_BASE, ADMIN))
