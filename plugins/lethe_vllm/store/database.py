@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 from lethe_vllm.store.tables import FORMAT, metadata, state
@@ -103,6 +104,11 @@ def snapshot(engine: Engine) -> Engine:
 
 def unavailable(engine: Engine, error: Exception) -> UnavailableError:
     """The error of a database that fails; without the statement, whose values may be private."""
+    if isinstance(error, PoolTimeoutError):
+        return UnavailableError(
+            f"store: expected a connection to {engine.url.render_as_string()} to be free, found "
+            "all that one process opens in use; ask again, or fewer at once"
+        )
     why = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
     return UnavailableError(
         f"store: expected {engine.url.render_as_string()} to answer, found {why}; see whether it "
