@@ -45,6 +45,11 @@ class Wanted:
         """Of the files to look at."""
         return self.file or f"*{SUFFIX}"
 
+    @property
+    def ignored(self) -> str | None:
+        """A pattern of those not to look at: in folders, unless one is named."""
+        return None if self.file else "*/*"
+
     def _is_meant(self, name: str) -> bool:
         return name == self.file if self.file else "/" not in name and name.endswith(SUFFIX)
 
@@ -68,7 +73,7 @@ def fetch(wanted: Wanted, check_size: Callable[[int], None]) -> Path:
             wanted.repository,
             revision=wanted.revision,
             allow_patterns=wanted.pattern,
-            ignore_patterns=None if wanted.file else "*/*",
+            ignore_patterns=wanted.ignored,
             dry_run=True,
         )
     except DryRunError as error:
@@ -95,6 +100,7 @@ def _cached(wanted: Wanted, why: BaseException) -> Path:
                 wanted.repository,
                 revision=wanted.revision,
                 allow_patterns=wanted.pattern,
+                ignore_patterns=wanted.ignored,
                 local_files_only=True,
             )
         )

@@ -234,10 +234,16 @@ def downloads(asked: list[str]) -> list[str]:
     return [path for path in asked if path.startswith("GET") and "/resolve/" in path]
 
 
-def test_of_a_repository_one_file_is_downloaded(hub: list[str]) -> None:
+def test_of_a_repository_one_file_is_downloaded_once(
+    hub: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert read("hf://org/profiles", "hf://org") == DATA
     [download] = downloads(hub)
     assert download.endswith(f"/{'2' * 40}/france.safetensors")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert read("hf://org/profiles", "hf://org") == DATA
+    assert downloads(hub) == [download]
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(SelectionError, match="found none"):
         read("hf://org/profiles/nowhere.safetensors", "hf://org")
 
