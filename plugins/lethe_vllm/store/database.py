@@ -15,6 +15,15 @@ from lethe_vllm.store.tables import FORMAT, metadata, state
 BACKENDS = ("sqlite", "postgresql")
 BUSY_MS = 30_000
 """How long a writer waits for another process's transaction, which takes milliseconds."""
+CONNECT_SECONDS = 10
+"""How long PostgreSQL may take to answer a new connection."""
+STATEMENT_MS = 60_000
+"""How long PostgreSQL may take for one statement, and its network to carry what is sent."""
+_BOUNDED = """
+SELECT set_config(name, value, false)
+FROM (VALUES ('statement_timeout', '{statement}'), ('lock_timeout', '{lock}')) bound (name, value)
+WHERE current_setting(name) = '0'
+"""
 _TABLES_LOCK = 0x1E7E
 """PostgreSQL's advisory lock while tables are made; SQLite's transaction does it alone."""
 
@@ -30,11 +39,15 @@ def open_database(url: str) -> Engine:
             another format.
         UnavailableError: it does not answer.
     """
-    engine = create_engine(check_url(url), pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(
+        check_url(url), connect_args=_network(url), pool_pre_ping=not url.startswith("sqlite")
+    )
     if engine.dialect.name == "sqlite":
         _make_folder(engine)
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "connect", _bound)
     make_tables(engine, metadata, _check_format)
     return engine
 
@@ -116,6 +129,15 @@ def unavailable(engine: Engine, error: Exception) -> UnavailableError:
     )
 
 
+def _network(url: str) -> dict[str, int]:
+    """How long a driver that uses libpq waits for the network; the URL's own options go before."""
+    parsed = make_url(url)
+    if not parsed.get_driver_name().startswith("psycopg"):
+        return {}
+    bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": STATEMENT_MS}
+    return {name: bound for name, bound in bounds.items() if name not in parsed.query}
+
+
 def _make_folder(engine: Engine) -> None:
     try:
         Path(engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +158,13 @@ def _configure(connection: Any, _: Any) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _bound(connection: Any, _: Any) -> None:
+    # What an operator has set for the role or the database stays.
+    with connection.cursor() as cursor:
+        cursor.execute(_BOUNDED.format(statement=STATEMENT_MS, lock=BUSY_MS))
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:
