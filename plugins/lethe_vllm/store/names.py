@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from lethe_vllm.errors import ConflictError
+from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import reader, unavailable
 from lethe_vllm.store.meanings import FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
@@ -34,9 +34,8 @@ class Names:
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
-        self._lock = threading.Lock()
-        """Held where the names that are known change, and never while others are waited for."""
-        self._writing = threading.Lock()
+        # The first is for what is known, and never held while another process is waited for.
+        self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def find(self, name: str) -> Named | None:
         """What a name means now; None if it means nothing.
@@ -215,6 +214,11 @@ class Names:
                 rows = connection.execute(query.order_by(names.c.revision)).all()
         except SQLAlchemyError as error:
             raise unavailable(self._engine, error) from error
+        if not rows:
+            raise UnavailableError(
+                "store: expected its revision, found none; it may be about to be restored: ask "
+                "again when it is"
+            )
         return [row for row in rows if row.name is not None], rows[0].now
 
     def _forget(self) -> None:

@@ -231,8 +231,13 @@ def test_a_store_that_is_restored_from_a_backup_is_noticed(names: Names) -> None
     names.change("france", Change(SECOND))
     names.change("spain", Change(THIRD))
     with again(names)._engine.begin() as connection:
-        for table, rows in zip(tables, backup, strict=True):
+        for table in tables:
             connection.execute(table.delete())
+    with pytest.raises(UnavailableError, match="about to be restored"):
+        names.find("france")
+    with again(names)._engine.begin() as connection:
+        connection.execute(state.delete())
+        for table, rows in zip(tables, backup, strict=True):
             for row in rows:
                 connection.execute(table.insert().values(**row))
     assert names.find("france") == first
