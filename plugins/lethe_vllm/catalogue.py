@@ -15,7 +15,7 @@ from lethe_projections import artifact, base_model
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
 from lethe_projections.profile import Profile
-from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.errors import UnavailableError, UnknownProfileError
 from lethe_vllm.selection import Part, Selection, Variant, check_name
 from lethe_vllm.store.database import open_database
 from lethe_vllm.store.drop_ins import DropIns
@@ -104,8 +104,15 @@ class Catalogue:
             UnknownProfileError: there is none.
             LetheError: its artifact is damaged, or the store does not answer.
         """
-        named = self._named(name)
-        return Entry(named, self._profile(name, named.digest or ""))
+        return self.entry_of(self._named(name))
+
+    def entry_of(self, named: Named) -> Entry:
+        """The profile of a name as it was looked up before.
+
+        Raises:
+            LetheError: its artifact is damaged.
+        """
+        return Entry(named, self._profile(named.name, named.digest or ""))
 
     def find(self, selection: Selection) -> tuple[Entry, ...]:
         """The profiles that a selection means now, sorted by name; () for the base.
@@ -117,11 +124,13 @@ class Catalogue:
         return () if selection.is_base else tuple(map(self._find, selection.parts))
 
     def take_replaced(self) -> list[str]:
-        """Digests that a name had, until another process or a file changed that; told once."""
+        """Digests that no name has any more, since another process or a file changed that.
+
+        Each is told once.
+        """
         replaced = self.names.take_replaced()
-        if replaced:
-            self._forget_unnamed()
-        return replaced
+        named = self._forget_unnamed() if replaced else set()
+        return [digest for digest in replaced if digest not in named]
 
     def holds(self, digest: str) -> bool:
         """Whether some name has this digest."""
@@ -277,12 +286,20 @@ class Catalogue:
             return self._drop_ins.dismiss(name)
         return None
 
-    def _forget_unnamed(self) -> None:
-        """Keeps in memory what some name means; the rest is read again where it is needed."""
-        named = {one.digest for one in self.names.all().values()}
+    def _forget_unnamed(self) -> set[str]:
+        """Keeps in memory what some name means, which it returns; the rest can be read again.
+
+        What needed this is done already, so a database that fails now fails nothing.
+        """
+        try:
+            named = {one.digest or "" for one in self.names.all().values()}
+        except UnavailableError as error:
+            logger.warning("Profiles without a name stay in memory for now: %s", error)
+            return set()
         for digest in [digest for digest in list(self._profiles) if digest not in named]:
             self._profiles.pop(digest, None)
             self._reading.pop(digest, None)
+        return named
 
 
 def _is_wanted(version: Version, wanted: int | str | None, now: str | None) -> bool:

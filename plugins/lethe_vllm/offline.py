@@ -55,5 +55,5 @@ def _unload_unnamed(engine: Any, digest: str) -> None:
     """Lets the engine forget a digest that no name has any more, and what is composed of it."""
     front_end = compat.front_end(engine)
     if not front_end.catalogue.holds(digest):
-        for unused in [*front_end.compositions.drop(digest), digest]:
+        for unused in front_end.compositions.without(digest):
             front_end.unload(unused, engine.collective_rpc)

@@ -27,6 +27,8 @@ SYNC = 1.0
 """Seconds after which lines of requests are on the disk."""
 MAX_WAITING = 100_000
 """Lines of requests, some 100 MB; beyond them they are lost, and counted."""
+_SO = {"done": "it was made all the same", "failed": "it failed"}
+"""What an error says of the change itself, whose end cannot be written."""
 _BATCH = 1000
 _IDLE = 0.1
 """Seconds between two looks whether the process is ending."""
@@ -101,7 +103,7 @@ class Audit:
             yield
             outcome = "done"
         finally:
-            await asyncio.to_thread(self._durably, line, outcome, f"it is {outcome} all the same")
+            await asyncio.to_thread(self._durably, line, outcome, _SO[outcome])
 
     def close(self) -> None:
         """Writes what waits, and ends."""

@@ -5,6 +5,7 @@ of the request `lethe_vllm.selection.current` holds the variant, which is what t
 door reads; it is the base only for requests that named no other.
 """
 
+import json
 from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -133,15 +134,22 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
 
     if path(scope).startswith(MANAGEMENT):
         _refuse_headers(scope)
-        return _Request(says(), receive)
+        if scope["method"] == "PUT":  # an artifact, which its route bounds
+            return _Request(says(), receive)
+        body = await _body(scope, receive)
+        return None if body is None else _Request(says(), bodies.replayed(body, receive))
     if scope["method"] != "POST" or not _may_be_json(scope):
         return _Request(says(), receive, joining=joining(scope, None))
-    bodies.check_declared_size(scope)
-    body = await bodies.read(receive)
+    body = await _body(scope, receive)
     if body is None:
         return None
     again = bodies.replayed(body, receive)
     return _Request(says(body), again, wants_beams(body), joining(scope, body))
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    bodies.check_declared_size(scope)
+    return await bodies.read(receive)
 
 
 def _refuse_headers(scope: Scope) -> None:
@@ -198,7 +206,17 @@ def _failed(message: Message) -> bool:
     """Whether the engine failed a request, before it began to answer or in a stream."""
     if message["type"] == "http.response.start":
         return int(message["status"]) >= 500
-    return bytes(message.get("body", b"")).startswith(_ERRORS)
+    body = bytes(message.get("body", b""))
+    return body.startswith(_ERRORS) and not _is_clients(body)
+
+
+def _is_clients(event: bytes) -> bool:
+    """Whether an error is the client's own, which OpenAI's form says and Anthropic's does not."""
+    try:
+        code = json.loads(event.partition(b"\n")[0].removeprefix(b"data: "))["error"]["code"]
+    except (ValueError, LookupError, TypeError):
+        return False
+    return isinstance(code, int) and code < 500
 
 
 def _doubt(serving: Serving, variant: Variant) -> None:

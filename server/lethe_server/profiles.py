@@ -85,8 +85,8 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
     named = await asyncio.to_thread(catalogue.names.find, name)
     digest = None if named is None else named.digest
     async with serving.watching.audit.change("mark", name, digest, digest):
-        await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
-    return await asyncio.to_thread(lambda: document(catalogue.entry(name), serving))
+        marked = await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
+    return await asyncio.to_thread(lambda: document(catalogue.entry_of(marked), serving))
 
 
 @router.get("/{name}/versions")

@@ -15,13 +15,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import fsspec  # type: ignore[import-untyped]
+import httpx
 
 from lethe_projections.artifact import MAX_BYTES
+from lethe_projections.errors import LetheError
+from lethe_server import hub
 from lethe_server.errors import NotPermittedError, TooLargeError
 from lethe_vllm.errors import SelectionError, UnavailableError
 
 HUB = "hf"
-SUFFIX = ".safetensors"
+_REDIRECT = ", a redirect, which is not followed; give the URL that it leads to"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class Sources:
         """
         try:
             return await asyncio.to_thread(self._read, source)
-        except (OSError, ImportError, ValueError) as error:
+        except LetheError:
+            raise
+        except Exception as error:  # each file system raises its own library's
             raise UnavailableError(
                 f"source {source[:200]}: expected an artifact there, found "
                 f"{type(error).__name__}: {error}"
@@ -59,7 +64,7 @@ class Sources:
         if scheme in ("", "file"):
             return _read_path(self._confined(source.removeprefix("file://")))
         self._check_url(source)
-        return _read_hub(source) if scheme == HUB else _read_url(source)
+        return _READERS.get(scheme, _read_url)(source)
 
     def _confined(self, text: str) -> Path:
         """The path itself, links followed, if it is below a permitted folder."""
@@ -102,6 +107,21 @@ def _read_path(path: Path) -> bytes:
     return data
 
 
+def _read_http(url: str) -> bytes:
+    """Follows no redirect, which would lead out of what is permitted."""
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
+        if response.status_code != 200:
+            raise UnavailableError(
+                f"source {url[:200]}: expected an artifact there, found status "
+                f"{response.status_code}{_REDIRECT if response.is_redirect else ''}"
+            )
+        data = bytearray()
+        for chunk in response.iter_bytes():
+            data += chunk
+            _check_size(len(data))
+    return bytes(data)
+
+
 def _read_url(url: str) -> bytes:
     with fsspec.open(url, "rb") as file:
         data: bytes = file.read(MAX_BYTES + 1)
@@ -110,8 +130,6 @@ def _read_url(url: str) -> bytes:
 
 
 def _read_hub(url: str) -> bytes:
-    from huggingface_hub import snapshot_download
-
     organisation, _, rest = url.removeprefix(f"{HUB}://").partition("/")
     repository, _, file = rest.partition("/")
     name, _, revision = repository.partition("@")
@@ -119,20 +137,8 @@ def _read_hub(url: str) -> bytes:
         raise SelectionError(
             f"source: expected the name of one file, found {file[:200]!r}; write it whole"
         )
-    folder = Path(
-        snapshot_download(
-            f"{organisation}/{name}",
-            revision=revision or None,
-            allow_patterns=file or f"*{SUFFIX}",
-        )
-    )
-    found = [folder / file] if file else sorted(folder.glob(f"*{SUFFIX}"))
-    if len(found) != 1:
-        raise SelectionError(
-            f"source {url[:200]}: expected one {SUFFIX} file, found "
-            f"{', '.join(one.name for one in found[:5]) or 'none'}; name one: hf://ORG/NAME/FILE"
-        )
-    return _read_path(found[0])
+    wanted = hub.Wanted(f"{organisation}/{name}", revision or None, file)
+    return _read_path(hub.fetch(wanted, _check_size))
 
 
 def _check_size(size: int) -> None:
@@ -140,3 +146,7 @@ def _check_size(size: int) -> None:
         raise TooLargeError(
             f"source: expected at most {MAX_BYTES} bytes, found {size} or more; fit a smaller rank"
         )
+
+
+_READERS = {"http": _read_http, "https": _read_http, HUB: _read_hub}
+"""By scheme; of all others fsspec knows."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lethe_projections.errors import LetheError
+from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import is_name
 from lethe_vllm.store.meanings import FILE, Change
 from lethe_vllm.store.names import Names
@@ -46,6 +47,7 @@ class DropIns:
         """Takes in the file of a name if it changed, or that it is gone.
 
         Raises:
+            UnavailableError: it cannot be read.
             LetheError: it is not a valid profile for the base model.
         """
         file = self._file(name)
@@ -53,6 +55,8 @@ class DropIns:
             identity = _identity(file)
         except FileNotFoundError:
             identity = None
+        except OSError as error:
+            raise _unreadable(file, error) from error
         if self._is_seen(name, identity):
             return
         with self._lock:
@@ -99,7 +103,14 @@ class DropIns:
 
     def _take_in(self, name: str, identity: str, file: Path) -> None:
         try:
-            digest = self._keep(file.read_bytes())
+            data = file.read_bytes()
+        except FileNotFoundError:
+            self._names.file_gone(name, str(file))
+            return
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        try:
+            digest = self._keep(data)
         except LetheError as error:
             raise type(error)(f"profile {name} ({file.name}): {error}") from error
         self._names.change(name, Change(digest, FILE, str(file)), identity)
@@ -114,6 +125,13 @@ class DropIns:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
+
+
+def _unreadable(file: Path, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"profile {file.name}: expected a file that may be read, found {error}; correct that, or "
+        "remove it"
+    )
 
 
 def _identity(file: Path) -> str:

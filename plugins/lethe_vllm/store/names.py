@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from lethe_vllm.errors import ConflictError
+from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import reader, unavailable
 from lethe_vllm.store.meanings import FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
@@ -34,7 +34,8 @@ class Names:
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
-        self._lock = threading.Lock()
+        # The first is for what is known, and never held while another process is waited for.
+        self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def find(self, name: str) -> Named | None:
         """What a name means now; None if it means nothing.
@@ -42,8 +43,8 @@ class Names:
         Raises:
             UnavailableError: the database does not answer.
         """
+        self._catch_up()
         with self._lock:
-            self._catch_up()
             found = self._known.get(name)
         return found if found is not None and found.digest else None
 
@@ -53,8 +54,8 @@ class Names:
         Raises:
             UnavailableError: the database does not answer.
         """
+        self._catch_up()
         with self._lock:
-            self._catch_up()
             return {
                 name: self._known[name] for name in sorted(self._known) if self._known[name].digest
             }
@@ -174,46 +175,65 @@ class Names:
         told: bool = False,
     ) -> Named | None:
         """Changes a name; returns what it meant at the end of that, whatever came after."""
-        with self._lock:
-            self._catch_up()
-            known = self._known.get(name)
-            try:
-                with self._engine.begin() as connection:
-                    raised = update(state).values(revision=state.c.revision + 1)
-                    revision = connection.execute(raised.returning(state.c.revision)).scalar_one()
-                    before = self._row(connection, name)
-                    act(connection, before, revision)
+        try:
+            with self._writing, self._engine.connect() as connection:
+                raised = update(state).values(revision=state.c.revision + 1)
+                revision = connection.execute(raised.returning(state.c.revision)).scalar_one()
+                # Nobody else changes anything from here on, so this is all that came before.
+                self._catch_up()
+                with self._lock:
+                    act(connection, self._row(connection, name), revision)
                     after = self._row(connection, name)
-            except SQLAlchemyError as error:
-                raise unavailable(self._engine, error) from error
-            if after is None:
-                return None
-            named = Named(*(getattr(after, field) for field in Named.__dataclass_fields__))
-            # Or somebody else changed it between the two transactions.
-            told = told or before is None or known is None or known.digest != before.digest
-            if told and known and known.digest not in (None, named.digest):
-                self._replaced.append(known.digest or "")
-            # What overtakes this change is somebody else's, and told.
-            self._known[name] = named
-            self._catch_up()
-            return named
+                    connection.commit()
+                    return None if after is None else self._learn(after, told)
+        except SQLAlchemyError as error:
+            raise unavailable(self._engine, error) from error
 
     def _catch_up(self) -> None:
         """Reads what changed since the last time."""
-        columns = [names.c[field] for field in Named.__dataclass_fields__]
-        changed = (names.c.base == self._base) & (names.c.revision > self._seen)
-        query = select(*columns, names.c.revision).where(changed).order_by(names.c.revision)
+        since = self._seen
+        rows, revision = self._changes(since)
+        is_restored = revision < since
+        if is_restored:
+            rows, revision = self._changes(-1)
+        with self._lock:
+            if is_restored:
+                self._forget()
+            for row in rows:
+                # Another thread, which asked later, may have been told more.
+                if row.revision > self._seen:
+                    self._learn(row, told=True)
+            self._seen = max(self._seen, revision)
+
+    def _changes(self, since: int) -> tuple[list[Row[Any]], int]:
+        """The names that changed after a revision, in that order, and the revision now."""
+        changed = (names.c.base == self._base) & (names.c.revision > since)
+        query = select(state.c.revision.label("now"), names).outerjoin_from(state, names, changed)
         try:
             with self._reader.connect() as connection:
-                rows = connection.execute(query).all()
+                rows = connection.execute(query.order_by(names.c.revision)).all()
         except SQLAlchemyError as error:
             raise unavailable(self._engine, error) from error
-        for row in rows:
-            before = self._known.get(row.name)
-            self._known[row.name] = Named(*row[:-1])
-            self._seen = row.revision
-            if before and before.digest not in (None, row.digest):
-                self._replaced.append(before.digest or "")
+        if not rows:
+            raise UnavailableError(
+                "store: expected its revision, found none; it may be about to be restored: ask "
+                "again when it is"
+            )
+        return [row for row in rows if row.name is not None], rows[0].now
+
+    def _forget(self) -> None:
+        """Takes nothing for known: the database was restored from a backup."""
+        self._replaced += [named.digest for named in self._known.values() if named.digest]
+        self._known, self._seen = {}, -1
+
+    def _learn(self, row: Row[Any], told: bool) -> Named:
+        """Takes a row for what its name means; if told, what it meant before is to be told."""
+        before = self._known.get(row.name)
+        named = Named(*(getattr(row, field) for field in Named.__dataclass_fields__))
+        self._known[row.name] = named
+        if told and before and before.digest not in (None, named.digest):
+            self._replaced.append(before.digest or "")
+        return named
 
     def _add(
         self,

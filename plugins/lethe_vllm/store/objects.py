@@ -44,7 +44,7 @@ class Objects:
         self.folder = Path(self._root) if _is_local(self._files) else None
         try:
             self._files.makedirs(self._root, exist_ok=True)
-        except OSError as error:
+        except Exception as error:  # each file system raises its own library's
             raise UnavailableError(
                 f"objects: expected a writable place at {url}, found {error}; give another with "
                 "--store or --objects"
@@ -62,7 +62,7 @@ class Objects:
         try:
             if not self._has(digest, len(data)):
                 self._write(digest, data)
-        except OSError as error:
+        except Exception as error:
             raise UnavailableError(
                 f"objects: expected room and rights to write {digest[:12]} at {self.url}, found "
                 f"{error}; nothing was changed"
@@ -77,7 +77,7 @@ class Objects:
         """
         try:
             data: bytes = self._files.cat_file(self._path(digest))
-        except OSError as error:
+        except Exception as error:
             raise UnavailableError(
                 f"objects: expected {digest[:12]} at {self.url}, found {error}; put the profile "
                 "again"
@@ -91,11 +91,19 @@ class Objects:
         return data
 
     def beside(self, digest: str, suffix: str) -> bytes | None:
-        """What lies beside an object under another suffix; None if nothing does."""
+        """What lies beside an object under another suffix; None if nothing does.
+
+        Raises:
+            UnavailableError: the place does not answer.
+        """
         try:
             found: bytes = self._files.cat_file(f"{self._root}/{digest}{suffix}")
         except FileNotFoundError:
             return None
+        except Exception as error:
+            raise UnavailableError(
+                f"objects: expected {self.url} to answer, found {error}; see that it may be read"
+            ) from error
         return found
 
     def _has(self, digest: str, size: int) -> bool:

@@ -139,6 +139,28 @@ def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Pat
     ]
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_where_the_end_of_a_change_cannot_be_written_the_error_says_that_it_was_made(
+    server: Server, audit: Audit, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    path, old = "/v1/unlearning/profiles/france", artifact.digest(make(1))
+    server.request("PUT", path, content=make(1))
+    object.__setattr__(server.serving, "watching", Watching(audit=audit))
+    append = AuditFile.append
+
+    def no_end(self: AuditFile, lines: list[bytes], durably: bool = False) -> None:
+        if b'"begun"' not in lines[0]:
+            raise OSError(28, "No space left on device")
+        append(self, lines, durably)
+
+    monkeypatch.setattr(AuditFile, "append", no_end)
+    reply = server.request(method, path, content=make(2) if method == "PUT" else b"")
+    assert reply.status_code == 503
+    assert "it was made all the same" in reply.json()["error"]["message"]
+    assert server.request("GET", path).status_code == (200 if method == "PUT" else 404)
+    assert old not in server.engine.held
+
+
 def test_a_rotated_file_is_left_and_a_new_one_begun(audit: Audit, file: Path) -> None:
     change(audit)
     before = file.read_bytes()

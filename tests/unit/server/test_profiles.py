@@ -1,14 +1,18 @@
 """PUT, GET and DELETE against a fake engine: what is loaded, what is named, in which order."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from lethe_projections import artifact
 from lethe_server.sources import Sources
+from lethe_vllm.errors import UnavailableError
+from lethe_vllm.store.meanings import Named
 
 from .fakes import BASE, Server, make
 
@@ -301,3 +305,66 @@ def test_concurrent_puts_leave_one_of_them_whole(server: Server) -> None:
 
     assert server.run(use) == [200] * 5 + [201]
     assert server.engine.held == {digest(server)}
+
+
+def fail_once_changed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database answers no look-up any more once a name was changed."""
+    names = server.serving.catalogue.names
+    change = names.change
+
+    def away(*_: object) -> None:
+        raise UnavailableError("store: expected it to answer, found nothing")
+
+    def changed(*args: Any) -> Named:
+        named = change(*args)
+        monkeypatch.setattr(names, "_catch_up", away)
+        return named
+
+    monkeypatch.setattr(names, "change", changed)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+def test_a_change_that_was_made_is_answered_whatever_cannot_be_tidied(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    put(server, NEW)
+    put(server, OLD)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        fail_once_changed(server, patch)
+        url = f"{URL}/rollback" if method == "POST" else URL
+        reply = server.request(method, url, content=NEW if method == "PUT" else b"")
+    assert reply.status_code == 200, reply.text
+    assert "stays loaded until a restart" in caplog.text
+    if method == "DELETE":
+        assert server.request("GET", URL).status_code == 404
+    else:
+        assert reply.json()["digest"] == digest(server) == NEW_DIGEST
+
+
+def test_a_mark_is_answered_whatever_comes_after(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, OLD)
+    names = server.serving.catalogue.names
+    mark = names.mark
+
+    def marked(*args: Any) -> Named:
+        named = mark(*args)
+        monkeypatch.setattr(names, "find", None)
+        return named
+
+    monkeypatch.setattr(names, "mark", marked)
+    assert server.request("PATCH", URL, json={"pinned": True}).json()["pinned"] is True
+
+
+def test_evidence_that_cannot_be_read_fails_no_answer(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise UnavailableError("objects: expected it to answer, found nothing")
+
+    monkeypatch.setattr(server.serving.catalogue.objects, "beside", away)
+    assert put(server, OLD).json()["evidence"] is None
