@@ -51,6 +51,7 @@ def watching(settings: Settings, metrics: Metrics, front_end: FrontEnd, ask: Eve
         UnavailableError: the audit's file cannot be opened.
     """
     audit = Audit(_file(settings), settings.audit_rate, metrics.audit_lost.inc)
+    front_end.catalogue.names.listen(audit.noticed)
     log = access_log.observer(settings.log)
     observers = (metrics.exchanged, audit.served, *(() if log is None else (log,)))
     figures = Recent(lambda: _told(metrics, front_end, ask), None)

@@ -16,8 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lethe_vllm.errors import ConflictError
 from lethe_vllm.store.database import reader, unavailable
-from lethe_vllm.store.meanings import FILE, Change, Named, Version, unknown
+from lethe_vllm.store.meanings import ELSEWHERE, FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
+
+Noticed = tuple[str, str, str | None, str | None]
+"""`file` or `elsewhere`, a name, and its digest before and after."""
 
 
 class Names:
@@ -34,6 +37,8 @@ class Names:
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
+        self._unheard: list[Noticed] = []
+        self._listener: Callable[..., object] | None = None
         self._lock = threading.Lock()
 
     def find(self, name: str) -> Named | None:
@@ -68,6 +73,18 @@ class Names:
         with self._lock:
             taken, self._replaced = self._replaced, []
         return taken
+
+    def listen(self, listener: Callable[[str, str, str | None, str | None], object]) -> None:
+        """Has somebody told of changes by files and by other processes, earlier ones included.
+
+        Args:
+            listener: takes what `Noticed` holds; takes microseconds and raises nothing.
+        """
+        with self._lock:
+            self._listener = listener
+            for noticed in self._unheard:
+                listener(*noticed)
+            self._unheard.clear()
 
     def history(self, name: str) -> list[Version]:
         """Everything that a name meant, the newest first; [] if it never meant anything."""
@@ -189,6 +206,10 @@ class Names:
             if after is None:
                 return None
             named = Named(*(getattr(after, field) for field in Named.__dataclass_fields__))
+            found = before.digest if before else None
+            self._notice(ELSEWHERE, name, known.digest if known else None, found)
+            if told:
+                self._notice(FILE, name, found, named.digest)
             # Or somebody else changed it between the two transactions.
             told = told or before is None or known is None or known.digest != before.digest
             if told and known and known.digest not in (None, named.digest):
@@ -208,12 +229,23 @@ class Names:
                 rows = connection.execute(query).all()
         except SQLAlchemyError as error:
             raise unavailable(self._engine, error) from error
+        is_first = self._seen < 0
         for row in rows:
             before = self._known.get(row.name)
+            if not is_first:
+                self._notice(ELSEWHERE, row.name, before.digest if before else None, row.digest)
             self._known[row.name] = Named(*row[:-1])
             self._seen = row.revision
             if before and before.digest not in (None, row.digest):
                 self._replaced.append(before.digest or "")
+
+    def _notice(self, action: str, name: str, before: str | None, after: str | None) -> None:
+        if before == after:
+            return
+        if self._listener is None:
+            self._unheard.append((action, name, before, after))
+        else:
+            self._listener(action, name, before, after)
 
     def _add(
         self,

@@ -6,6 +6,7 @@ change at once, and none has to tell another. A look is one `stat`: 2 microsecon
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from lethe_server.errors import PolicyError
@@ -26,13 +27,20 @@ class PolicyFile:
         policy: in force.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, told: Callable[[str, str | None], object] = lambda before, after: None
+    ) -> None:
         """Reads it.
+
+        Args:
+            path: where it is.
+            told: of each time that it is read since somebody changed it or at SIGHUP: the digest
+                that was in force, and the one that is; None for a file that was refused.
 
         Raises:
             PolicyError: it is missing or wrong.
         """
-        self.path = path
+        self.path, self._told = path, told
         self._seen, self.policy = _read(path)
 
     def now(self) -> Policy:
@@ -64,10 +72,12 @@ class PolicyFile:
         self._try()
 
     def _try(self) -> None:
+        before = self.policy.digest
         try:
-            self.reload()
+            self._told(before, self.reload().digest)
         except PolicyError as error:
             logger.error("%s", error)
+            self._told(before, None)
 
 
 def read(path: Path) -> Policy:

@@ -1,5 +1,6 @@
 """A policy file's text to who may do what. Every error has the line and the field it is about."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,10 +35,12 @@ class Policy:
     Attributes:
         keys: each one's sha256 in hexadecimal digits, and what it may do.
         anonymous: what a request without a key may do; None if it is refused.
+        digest: sha256 of the file.
     """
 
     keys: tuple[tuple[str, Caller], ...]
     anonymous: Caller | None = None
+    digest: str = ""
 
     def caller(self, key: str | None) -> Caller:
         """Whose key it is.
@@ -80,6 +83,7 @@ def parse(text: str) -> Policy:
     return Policy(
         tuple((key.sha256, key.caller(key.name)) for key in document.keys),
         None if anonymous is None else anonymous.caller(ANONYMOUS),
+        hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
