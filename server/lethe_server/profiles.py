@@ -25,6 +25,7 @@ from lethe_server.exchange import exchange_of
 from lethe_server.policy.caller import calling
 from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
+from lethe_server.strict_route import StrictRoute
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import check_name
 from lethe_vllm.store.meanings import unknown
@@ -32,7 +33,7 @@ from lethe_vllm.store.meanings import unknown
 MAX_SOURCE_BYTES = 64 * 1024
 """Of a body that says where an artifact is."""
 
-router = APIRouter(prefix="/v1/unlearning/profiles", tags=["unlearning"])
+router = APIRouter(prefix="/v1/unlearning/profiles", tags=["unlearning"], route_class=StrictRoute)
 
 
 def _author(request: Request) -> str:

@@ -34,6 +34,7 @@ from lethe_server.experiments.experiment import (
 )
 from lethe_server.experiments.laboratory import Laboratory
 from lethe_server.serving import Serving
+from lethe_server.strict_route import StrictRoute
 from lethe_vllm.errors import UnavailableError
 
 
@@ -46,7 +47,10 @@ async def _written_to_the_end(app: FastAPI) -> AsyncIterator[None]:
 
 
 router = APIRouter(
-    prefix="/v1/unlearning/experiments", tags=["unlearning"], lifespan=_written_to_the_end
+    prefix="/v1/unlearning/experiments",
+    tags=["unlearning"],
+    lifespan=_written_to_the_end,
+    route_class=StrictRoute,
 )
 
 Outcomes = Annotated[list[OutcomeDocument], Body(min_length=1, max_length=MAX_OUTCOMES)]
