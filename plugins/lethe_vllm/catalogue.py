@@ -196,6 +196,29 @@ class Catalogue:
             return Variant(name, artifact.digest(dismissed))
         raise unknown(name, self.names.all())
 
+    def now(self, name: str) -> Named | None:
+        """What a name means now, its file looked at first; None if it means nothing.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        check_name(name)
+        if self._drop_ins is not None:
+            try:
+                self._drop_ins.look(name)
+            except (ArtifactError, IncompatibleError) as error:
+                logger.warning("Not taken in: %s", error)
+        return self.names.find(name)
+
+    def history(self, name: str) -> list[Version]:
+        """Everything that a name meant, the newest first; [] if it never meant anything.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        self.now(name)
+        return self.names.history(name)
+
     def earlier(self, name: str, wanted: int | str | None = None) -> Version:
         """A version that a name had before.
 
@@ -206,7 +229,7 @@ class Catalogue:
         Raises:
             UnknownProfileError: there is no such version.
         """
-        history = self.names.history(check_name(name))
+        history = self.history(name)
         now = history[0].digest if history else None
         for version in history:
             if version.digest is not None and _is_wanted(version, wanted, now):

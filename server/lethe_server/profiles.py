@@ -82,8 +82,7 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
     """Pins a name, so that nothing changes it, or lets it go; sets its labels."""
     serving = _serving(request)
     catalogue = serving.catalogue
-    check_name(name)
-    named = await asyncio.to_thread(catalogue.names.find, name)
+    named = await asyncio.to_thread(catalogue.now, name)
     digest = None if named is None else named.digest
     async with serving.watching.audit.change("mark", name, digest, digest):
         await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
@@ -94,8 +93,7 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
 async def list_versions(name: str, request: Request) -> VersionList:
     """Everything that a name ever meant, the newest first."""
     catalogue = _serving(request).catalogue
-    check_name(name)
-    found = await asyncio.to_thread(catalogue.names.history, name)
+    found = await asyncio.to_thread(catalogue.history, name)
     if not found:
         raise unknown(name, await asyncio.to_thread(catalogue.names.all))
     return history(found)

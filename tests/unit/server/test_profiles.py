@@ -301,3 +301,17 @@ def test_concurrent_puts_leave_one_of_them_whole(server: Server) -> None:
 
     assert server.run(use) == [200] * 5 + [201]
     assert server.engine.held == {digest(server)}
+
+
+def test_a_new_file_is_seen_by_those_who_ask_for_its_name_in_any_way(
+    server: Server, tmp_path: Path
+) -> None:
+    folder = tmp_path / "profiles"
+    for name, ask in (
+        ("france", lambda path: server.request("PATCH", path, json={"pinned": True})),
+        ("spain", lambda path: server.request("GET", f"{path}/versions")),
+        ("italy", lambda path: server.request("POST", f"{path}/rollback", json={"version": 1})),
+    ):
+        (folder / f"{name}.safetensors").write_bytes(make(1))
+        reply = ask(f"/v1/unlearning/profiles/{name}")
+        assert reply.status_code == 200, reply.text
