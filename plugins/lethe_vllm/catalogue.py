@@ -87,6 +87,8 @@ class Catalogue:
         self.database = open_database(place.database)
         self.names = Names(self.database, base.fingerprint)
         self._profiles: dict[str, Profile] = {}
+        # The last object: who asks for a profile's contents first mostly loads it next.
+        self._read = "", b""
         self._reading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drop_ins = None if self.folder is None else self._opened(self.folder)
 
@@ -141,6 +143,10 @@ class Catalogue:
         Raises:
             UnavailableError: it is gone or damaged.
         """
+        digest, data = self._read
+        if digest == variant.digest:
+            self._read = "", b""
+            return data
         return self.objects.get(variant.digest)
 
     def check(self, data: bytes) -> Profile:
@@ -285,7 +291,9 @@ class Catalogue:
         with self._reading[digest]:
             if digest not in self._profiles:
                 try:
-                    self._profiles[digest] = self.check(self.objects.get(digest))
+                    data = self.objects.get(digest)
+                    self._profiles[digest] = self.check(data)
+                    self._read = digest, data
                 except LetheError as error:
                     raise type(error)(f"profile {name}: {error}") from error
             return self._profiles[digest]
