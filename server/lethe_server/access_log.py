@@ -1,12 +1,16 @@
 """One line of log for each request: who, what, by which variant, how it ended. Never a prompt.
 
-As JSON, a line is a document and nothing else: it goes to standard output past vLLM's own prefix.
+As JSON, a line is a document and nothing else: it goes to standard output past vLLM's own prefix,
+from a thread, since whoever reads that may be slow.
 """
 
+import atexit
 import json
 import logging
 import os
+import queue
 import time
+from logging.handlers import QueueHandler, QueueListener
 
 from lethe_server.exchange import Exchange, Observer
 
@@ -16,6 +20,8 @@ logger = logging.getLogger("vllm.lethe.access")
 
 MAX_ROUTE = 200
 """Characters of a path: it is the client's to choose."""
+MAX_WAITING = 100_000
+"""Lines; each beyond them is lost, and says so on standard error."""
 
 
 def observer(kind: str) -> Observer | None:
@@ -71,4 +77,9 @@ class _StandardOutput(logging.Handler):
 def _to_standard_output() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    logger.handlers = [_StandardOutput()]
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
+    listener = QueueListener(waiting, _StandardOutput())
+    listener.start()
+    # The interpreter ends when what waits is written.
+    atexit.register(listener.stop)
+    logger.handlers = [QueueHandler(waiting)]

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import os
+import threading
+from logging.handlers import QueueHandler
 from typing import Any
 
 import httpx
@@ -145,14 +148,37 @@ def test_a_line_of_log_says_who_what_and_how(caplog: pytest.LogCaptureFixture) -
     assert access_log.observer("off") is None
 
 
-def test_a_line_of_json_is_a_document_alone(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def own_logger(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("handlers", "propagate", "level"):
         monkeypatch.setattr(access_log.logger, name, getattr(access_log.logger, name))
+
+
+def written() -> None:
+    [handler] = access_log.logger.handlers
+    assert isinstance(handler, QueueHandler)
+    handler.queue.join()
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_a_reader_of_the_log_who_is_slow_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = threading.Event()
+    monkeypatch.setattr(os, "write", lambda *_: read.wait(30))
+    log = access_log.observer("json")
+    assert log is not None
+    for _ in range(3):
+        log(Exchange("r"))
+    assert not read.is_set()
+    read.set()
+    written()
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_a_line_of_json_is_a_document_alone(capfd: pytest.CaptureFixture[str]) -> None:
     log = access_log.observer("json")
     assert log is not None
     log(Exchange("line\nbreak", route="/" + "x" * 999))
+    written()
     [line] = capfd.readouterr().out.splitlines()
     found = json.loads(line)
     assert found["request"] == "line\nbreak"
