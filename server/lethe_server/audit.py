@@ -131,9 +131,10 @@ class Audit:
         try:
             self._file.append([_encoded(time.time(), {**line, "outcome": outcome})], durably=True)
         except OSError as error:
+            logger.error("Audit: a change cannot be written: %s", error)
             raise UnavailableError(
-                f"audit: expected this change in {self._file.path.name} before it is answered, "
-                f"found {error}; {consequence}: make room there, or start without --audit"
+                "audit: expected this change to be written before it is answered, found "
+                f"{error.strerror}; {consequence}: make room there, or start without --audit"
             ) from error
 
     def _write(self) -> None:

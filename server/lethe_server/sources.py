@@ -9,6 +9,7 @@ network. Knows nothing of what an artifact is but how large one may be.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ import fsspec  # type: ignore[import-untyped]
 from lethe_projections.artifact import MAX_BYTES
 from lethe_server.errors import NotPermittedError, TooLargeError
 from lethe_vllm.errors import SelectionError, UnavailableError
+
+logger = logging.getLogger("vllm.lethe")
 
 HUB = "hf"
 SUFFIX = ".safetensors"
@@ -49,9 +52,10 @@ class Sources:
         try:
             return await asyncio.to_thread(self._read, source)
         except (OSError, ImportError, ValueError) as error:
+            logger.warning("Source %s: %s: %s", source[:200], type(error).__name__, error)
             raise UnavailableError(
                 f"source {source[:200]}: expected an artifact there, found "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}; see the log, and correct it or try again"
             ) from error
 
     def _read(self, source: str) -> bytes:

@@ -41,7 +41,7 @@ class PolicyFile:
             PolicyError: it is missing or wrong.
         """
         self.path, self._told = path, told
-        self._seen, self.policy = _read(path)
+        self._seen, self.policy = _named(path)
 
     def now(self) -> Policy:
         """What is in force; a changed file is read first. A wrong one is logged once."""
@@ -76,7 +76,7 @@ class PolicyFile:
         try:
             self._told(before, self.reload().digest)
         except PolicyError as error:
-            logger.error("%s", error)
+            logger.error("%s: %s", self.path, error)
             self._told(before, None)
 
 
@@ -86,7 +86,15 @@ def read(path: Path) -> Policy:
     Raises:
         PolicyError: it is missing or wrong.
     """
-    return _read(path)[1]
+    return _named(path)[1]
+
+
+def _named(path: Path) -> tuple[_Identity, Policy]:
+    """As `_read`; errors say which file, which clients need not know."""
+    try:
+        return _read(path)
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> tuple[_Identity, Policy]:
@@ -102,12 +110,10 @@ def _read(path: Path) -> tuple[_Identity, Policy]:
         return identity, parse(data.decode())
     except OSError as error:
         raise PolicyError(
-            f"{path}: expected a readable policy file, found {error.strerror}; check the path"
+            f"policy: expected a readable file, found {error.strerror}; check the path"
         ) from error
     except UnicodeDecodeError as error:
-        raise PolicyError(f"{path}: expected UTF-8, found other bytes; write it anew") from error
-    except PolicyError as error:
-        raise PolicyError(f"{path}: {error}") from error
+        raise PolicyError("policy: expected UTF-8, found other bytes; write it anew") from error
 
 
 def _identity(stat: os.stat_result) -> _Identity:

@@ -90,7 +90,7 @@ def test_the_policys_path_travels_with_the_servers_settings(
 
 
 def test_a_wrong_policy_stops_the_start_before_anything_is_loaded(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="expected a readable policy file"):
+    with pytest.raises(PolicyError, match="expected a readable file"):
         serve.serve("embedded", [], {"server": {"policy": str(tmp_path / "none.yaml")}})
 
 

@@ -210,6 +210,7 @@ def test_an_admin_has_the_file_read_again(server: Server) -> None:
     reply = ask(server, ADMIN, RELOAD)
     assert reply.status_code == 409
     assert "line 1, version: expected 1" in reply.json()["error"]["message"]
+    assert str(policy.path.parent) not in reply.text
     assert ask(server, RESTRICTED).json()["served_by"] == "france"
 
 

@@ -230,7 +230,7 @@ def test_a_wrong_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="expected a readable policy file"):
+    with pytest.raises(PolicyError, match="expected a readable file"):
         read(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"version: \xff")
     with pytest.raises(PolicyError, match="expected UTF-8"):

@@ -156,5 +156,5 @@ def test_an_export_has_every_record(laboratory: Laboratory) -> None:
 
 def test_tables_that_are_gone_are_an_error_of_the_servers(laboratory: Laboratory) -> None:
     tables.metadata.drop_all(laboratory.registry.engine)
-    with pytest.raises(UnavailableError, match="expected the database to answer"):
+    with pytest.raises(UnavailableError, match="expected its database to answer"):
         laboratory.registry.get("trial")
