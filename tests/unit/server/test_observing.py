@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
-from logging.handlers import QueueHandler
 from typing import Any
 
 import httpx
@@ -156,8 +157,8 @@ def own_logger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written() -> None:
     [handler] = access_log.logger.handlers
-    assert isinstance(handler, QueueHandler)
-    handler.queue.join()
+    assert isinstance(handler, access_log.StandardOutput)
+    handler.thread.submit(lambda: None).result(30)
 
 
 @pytest.mark.usefixtures("own_logger")
@@ -171,6 +172,34 @@ def test_a_reader_of_the_log_who_is_slow_holds_nobody_up(monkeypatch: pytest.Mon
     assert not read.is_set()
     read.set()
     written()
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_lines_beyond_those_that_may_wait_are_lost_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(access_log, "MAX_WAITING", 0)
+    log = access_log.observer("json")
+    assert log is not None
+    log(Exchange("r"))
+    assert "Full" in capsys.readouterr().err
+
+
+def test_a_process_that_ends_writes_the_lines_that_wait() -> None:
+    code = (
+        "import multiprocessing; from lethe_server import access_log\n"
+        "from lethe_server.exchange import Exchange\n"
+        "def run():\n"
+        "    log = access_log.observer('json')\n"
+        "    for n in range(2000): log(Exchange(str(n)))\n"
+        "child = multiprocessing.get_context('fork').Process(target=run)\n"
+        "child.start(); child.join(); run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE
+    )
+    found = [json.loads(line)["request"] for line in done.stdout.splitlines()]
+    assert found == [str(n) for n in range(2000)] * 2
 
 
 @pytest.mark.usefixtures("own_logger")
