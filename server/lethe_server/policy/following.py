@@ -45,10 +45,7 @@ class PolicyFile:
 
     def now(self) -> Policy:
         """What is in force; a changed file is read first. A wrong one is logged once."""
-        try:
-            identity = _identity(self.path.stat())
-        except OSError:
-            identity = ()
+        identity = self._look()
         if identity != self._seen:
             self._seen = identity
             self._try()
@@ -69,7 +66,14 @@ class PolicyFile:
 
     def on_signal(self) -> None:
         """As `reload`, but says in the log what is wrong."""
+        self._seen = self._look()
         self._try()
+
+    def _look(self) -> _Identity:
+        try:
+            return _identity(self.path.stat())
+        except OSError:
+            return ()
 
     def _try(self) -> None:
         before = self.policy.digest

@@ -224,6 +224,7 @@ def test_a_policy_that_is_read_again_is_audited_also_where_it_is_refused(
     policy.now()
     path.write_text("version: 2")
     policy.on_signal()
+    policy.now()
     path.write_text(texts[2])
     policy.on_signal()
     audit.close()
