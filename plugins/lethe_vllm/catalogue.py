@@ -87,6 +87,8 @@ class Catalogue:
         self.database = open_database(place.database)
         self.names = Names(self.database, base.fingerprint)
         self._profiles: dict[str, Profile] = {}
+        # The last object: who asks for a profile's contents first mostly loads it next.
+        self._read = "", b""
         self._reading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drop_ins = None if self.folder is None else self._opened(self.folder)
 
@@ -150,6 +152,10 @@ class Catalogue:
         Raises:
             UnavailableError: it is gone or damaged.
         """
+        digest, data = self._read
+        if digest == variant.digest:
+            self._read = "", b""
+            return data
         return self.objects.get(variant.digest)
 
     def check(self, data: bytes) -> Profile:
@@ -205,6 +211,29 @@ class Catalogue:
             return Variant(name, artifact.digest(dismissed))
         raise unknown(name, self.names.all())
 
+    def now(self, name: str) -> Named | None:
+        """What a name means now, its file looked at first; None if it means nothing.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        check_name(name)
+        if self._drop_ins is not None:
+            try:
+                self._drop_ins.look(name)
+            except (ArtifactError, IncompatibleError) as error:
+                logger.warning("Not taken in: %s", error)
+        return self.names.find(name)
+
+    def history(self, name: str) -> list[Version]:
+        """Everything that a name meant, the newest first; [] if it never meant anything.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        self.now(name)
+        return self.names.history(name)
+
     def earlier(self, name: str, wanted: int | str | None = None) -> Version:
         """A version that a name had before.
 
@@ -215,7 +244,7 @@ class Catalogue:
         Raises:
             UnknownProfileError: there is no such version.
         """
-        history = self.names.history(check_name(name))
+        history = self.history(name)
         now = history[0].digest if history else None
         for version in history:
             if version.digest is not None and _is_wanted(version, wanted, now):
@@ -271,7 +300,9 @@ class Catalogue:
         with self._reading[digest]:
             if digest not in self._profiles:
                 try:
-                    self._profiles[digest] = self.check(self.objects.get(digest))
+                    data = self.objects.get(digest)
+                    self._profiles[digest] = self.check(data)
+                    self._read = digest, data
                 except LetheError as error:
                     raise type(error)(f"profile {name}: {error}") from error
             return self._profiles[digest]

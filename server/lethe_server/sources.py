@@ -9,6 +9,7 @@ network. Knows nothing of what an artifact is but how large one may be.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from lethe_projections.errors import LetheError
 from lethe_server import hub
 from lethe_server.errors import NotPermittedError, TooLargeError
 from lethe_vllm.errors import SelectionError, UnavailableError
+
+logger = logging.getLogger("vllm.lethe")
 
 HUB = "hf"
 _REDIRECT = ", a redirect, which is not followed; give the URL that it leads to"
@@ -54,9 +57,10 @@ class Sources:
         except LetheError:
             raise
         except Exception as error:  # each file system raises its own library's
+            logger.warning("Source %s: %s: %s", source[:200], type(error).__name__, error)
             raise UnavailableError(
                 f"source {source[:200]}: expected an artifact there, found "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}; see the log, and correct it or try again"
             ) from error
 
     def _read(self, source: str) -> bytes:

@@ -71,11 +71,12 @@ def test_the_lines_are_of_different_variants(done: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"), [("by model name", "smollm2:france"), ("nobody", "nobody")]
+    ("name", "said"),
+    [("by model name", "smollm2:france"), ("nobody", "france, found 'nobody'; PUT it first")],
 )
-def test_a_line_that_cannot_have_its_variant_is_an_error(
-    done: dict[str, Any], name: str, asked: str
+def test_a_line_that_cannot_have_its_variant_is_an_error_that_says_why(
+    done: dict[str, Any], name: str, said: str
 ) -> None:
-    assert asked in json.dumps(done[name]["error"])
+    assert said in done[name]["error"]["error"]["message"]
     assert done[name]["response"]["status_code"] == 404
     assert done[name]["response"]["body"] is None

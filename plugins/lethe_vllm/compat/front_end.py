@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from http import HTTPStatus
 from typing import Any
 
-from vllm import exceptions
 from vllm.lora.request import LoRARequest
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -15,14 +13,12 @@ from vllm.v1.engine.llm_engine import LLMEngine
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import LetheError
 from lethe_vllm import adapters
+from lethe_vllm.compat import refusals
 from lethe_vllm.compat.configuration import enabled, options
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.frontend import Everyone, FrontEnd, stamp
 from lethe_vllm.seam import Method, known, seam
 from lethe_vllm.selection import PROFILE_KEY, Variant, current
-
-GracefulHTTPError = getattr(exceptions, "GracefulHTTPError", None)
-"""Came with 0.32."""
 
 _FRONT_END = "_lethe_front_end"
 _ENGINE = "data_parallel_rank"
@@ -122,15 +118,7 @@ def _add_request_async(add: Method) -> Method:
                 kwargs[_ENGINE] = await front_end(self).engine_for(variant, everyone(self), asked)
                 params = stamped
         except LetheError as error:
-            raise _told(error) from error
+            raise refusals.told(error) from error
         return await add(self, request_id, prompt, params, *args, **kwargs)
 
     return add_request
-
-
-def _told(error: LetheError) -> Exception:
-    """An error whose message and status vLLM's endpoints pass on, as they do of no other."""
-    if GracefulHTTPError is None:
-        return error
-    told: Exception = GracefulHTTPError(str(error), HTTPStatus(error.http_status))
-    return told

@@ -1,5 +1,6 @@
 """Opens the store's database: SQLite in a file, or PostgreSQL. Knows nothing of what is in it."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 from lethe_vllm.store.tables import FORMAT, metadata, state
+
+logger = logging.getLogger("vllm.lethe")
 
 BACKENDS = ("sqlite", "postgresql")
 BUSY_MS = 30_000
@@ -116,16 +119,21 @@ def snapshot(engine: Engine) -> Engine:
 
 
 def unavailable(engine: Engine, error: Exception) -> UnavailableError:
-    """The error of a database that fails; without the statement, whose values may be private."""
+    """The error of a database that fails: in the log where and why, for everybody that it does.
+
+    Neither has the statement, whose values may be private.
+    """
+    cause = getattr(error, "orig", None) or error
+    why = type(error).__name__ if cause is error else str(cause).strip().partition("\n")[0]
+    logger.error("Store: no answer of %s: %s", engine.url.render_as_string(), why)
     if isinstance(error, PoolTimeoutError):
         return UnavailableError(
-            f"store: expected a connection to {engine.url.render_as_string()} to be free, found "
-            "all that one process opens in use; ask again, or fewer at once"
+            "store: expected a free connection to its database, found all that one process opens "
+            "in use; ask again, or fewer at once"
         )
-    why = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
     return UnavailableError(
-        f"store: expected {engine.url.render_as_string()} to answer, found {why}; see whether it "
-        "runs, and its disk and rights"
+        f"store: expected its database to answer, found {type(cause).__name__}; see the log, and "
+        "whether it runs, and its disk and rights"
     )
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import is_name
 from lethe_vllm.store.meanings import FILE, Change
@@ -41,6 +41,7 @@ class DropIns:
         self._names, self._keep = names, keep
         self._seen = names.files()
         self._warned: set[str] = set()
+        self._refused: dict[str, tuple[str, LetheError]] = {}
         self._lock = threading.Lock()
 
     def look(self, name: str) -> None:
@@ -63,6 +64,7 @@ class DropIns:
             self._seen = self._names.files()
             if self._is_seen(name, identity):
                 return  # by another thread or process
+            self._refuse_again(name, identity)
             if identity is None:
                 self._names.file_gone(name, str(file))
             elif not self._pinned(name, file):
@@ -112,8 +114,17 @@ class DropIns:
         try:
             digest = self._keep(data)
         except LetheError as error:
-            raise type(error)(f"profile {name} ({file.name}): {error}") from error
+            named = type(error)(f"profile {name} ({file.name}): {error}")
+            if isinstance(error, ArtifactError | IncompatibleError):
+                self._refused[name] = identity, named
+            raise named from error
         self._names.change(name, Change(digest, FILE, str(file)), identity)
+
+    def _refuse_again(self, name: str, identity: str | None) -> None:
+        """Raises what was wrong with a file, which is not read again until it changes."""
+        refused, error = self._refused.get(name, (None, None))
+        if error is not None and refused == identity:
+            raise type(error)(str(error))
 
     def _pinned(self, name: str, file: Path) -> bool:
         named = self._names.find(name)

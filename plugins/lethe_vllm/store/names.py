@@ -8,7 +8,7 @@ revisions become visible in their order.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
@@ -16,8 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import reader, unavailable
-from lethe_vllm.store.meanings import FILE, Change, Named, Version, unknown
+from lethe_vllm.store.meanings import ELSEWHERE, FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
+
+Noticed = tuple[str, str, str | None, str | None]
+"""`file` or `elsewhere`, a name, and its digest before and after."""
 
 
 class Names:
@@ -34,6 +37,8 @@ class Names:
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
+        self._unheard: list[Noticed] = []
+        self._listener: Callable[..., object] | None = None
         # The first is for what is known, and never held while another process is waited for.
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
@@ -69,6 +74,18 @@ class Names:
         with self._lock:
             taken, self._replaced = self._replaced, []
         return taken
+
+    def listen(self, listener: Callable[[str, str, str | None, str | None], object]) -> None:
+        """Has somebody told of changes by files and by other processes, earlier ones included.
+
+        Args:
+            listener: takes what `Noticed` holds; takes microseconds and raises nothing.
+        """
+        with self._lock:
+            self._listener = listener
+            for noticed in self._unheard:
+                listener(*noticed)
+            self._unheard.clear()
 
     def history(self, name: str) -> list[Version]:
         """Everything that a name meant, the newest first; [] if it never meant anything."""
@@ -108,7 +125,8 @@ class Names:
                 self._note_file(connection, name, identity, version)
 
         # Nobody waits for a file's change who could see to the engine.
-        return self._transaction(name, act, told=change.action == FILE) or self._missing(name)
+        told = FILE if change.action == FILE else None
+        return self._transaction(name, act, told) or self._missing(name)
 
     def file_gone(self, name: str, source: str) -> None:
         """Takes a file's name away with it, unless that was changed otherwise since, or is pinned.
@@ -125,7 +143,7 @@ class Names:
                 self._add(connection, before, name, Change(None, FILE, source), revision)
             self._note_file(connection, name, None, version=0)
 
-        self._transaction(name, act, told=True)
+        self._transaction(name, act, FILE)
 
     def mark(
         self, name: str, pinned: bool | None = None, labels: Mapping[str, str] | None = None
@@ -172,9 +190,15 @@ class Names:
         self,
         name: str,
         act: Callable[[Connection, Row[Any] | None, int], None],
-        told: bool = False,
+        action: str | None = None,
     ) -> Named | None:
-        """Changes a name; returns what it meant at the end of that, whatever came after."""
+        """Changes a name; returns what it meant at the end of that, whatever came after.
+
+        Args:
+            name: which.
+            act: makes the change: given what the name means, and the store's new revision.
+            action: what somebody else did that is to be told; None for what was asked for here.
+        """
         try:
             with self._writing, self._engine.connect() as connection:
                 raised = update(state).values(revision=state.c.revision + 1)
@@ -185,7 +209,7 @@ class Names:
                     act(connection, self._row(connection, name), revision)
                     after = self._row(connection, name)
                     connection.commit()
-                    return None if after is None else self._learn(after, told)
+                    return None if after is None else self._learn(after, action)
         except SQLAlchemyError as error:
             raise unavailable(self._engine, error) from error
 
@@ -198,11 +222,11 @@ class Names:
             rows, revision = self._changes(-1)
         with self._lock:
             if is_restored:
-                self._forget()
+                self._start_again(rows)
             for row in rows:
                 # Another thread, which asked later, may have been told more.
                 if row.revision > self._seen:
-                    self._learn(row, told=True)
+                    self._learn(row, None if since < 0 else ELSEWHERE)
             self._seen = max(self._seen, revision)
 
     def _changes(self, since: int) -> tuple[list[Row[Any]], int]:
@@ -221,19 +245,32 @@ class Names:
             )
         return [row for row in rows if row.name is not None], rows[0].now
 
-    def _forget(self) -> None:
-        """Takes nothing for known: the database was restored from a backup."""
-        self._replaced += [named.digest for named in self._known.values() if named.digest]
-        self._known, self._seen = {}, -1
+    def _start_again(self, rows: Sequence[Row[Any]]) -> None:
+        """Lets all of these be learned, and nothing else be known: the database was restored."""
+        for name in self._known.keys() - {row.name for row in rows}:
+            self._tell(ELSEWHERE, name, self._known.pop(name).digest, None)
+        self._seen = -1
 
-    def _learn(self, row: Row[Any], told: bool) -> Named:
-        """Takes a row for what its name means; if told, what it meant before is to be told."""
+    def _learn(self, row: Row[Any], action: str | None) -> Named:
+        """Takes a row for what its name means; tells what that replaced, if somebody else did."""
         before = self._known.get(row.name)
         named = Named(*(getattr(row, field) for field in Named.__dataclass_fields__))
         self._known[row.name] = named
-        if told and before and before.digest not in (None, named.digest):
-            self._replaced.append(before.digest or "")
+        if action is not None:
+            self._tell(action, row.name, before.digest if before else None, named.digest)
         return named
+
+    def _tell(self, action: str, name: str, before: str | None, after: str | None) -> None:
+        if before != after:
+            if before is not None:
+                self._replaced.append(before)
+            self._notice(action, name, before, after)
+
+    def _notice(self, action: str, name: str, before: str | None, after: str | None) -> None:
+        if self._listener is None:
+            self._unheard.append((action, name, before, after))
+        else:
+            self._listener(action, name, before, after)
 
     def _add(
         self,

@@ -6,6 +6,7 @@ the file system of that URL lets it; what comes back is compared with its digest
 
 import contextlib
 import hashlib
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import fsspec  # type: ignore[import-untyped]
 
 from lethe_projections import durable
 from lethe_vllm.errors import UnavailableError, UnsupportedError
+
+logger = logging.getLogger("vllm.lethe")
 
 SUFFIX = ".safetensors"
 REMAINS_SECONDS = 3600
@@ -63,9 +66,10 @@ class Objects:
             if not self._has(digest, len(data)):
                 self._write(digest, data)
         except Exception as error:
+            logger.error("Objects: %s cannot be written at %s: %s", digest[:12], self.url, error)
             raise UnavailableError(
-                f"objects: expected room and rights to write {digest[:12]} at {self.url}, found "
-                f"{error}; nothing was changed"
+                f"objects: expected room and rights to write {digest[:12]}, found "
+                f"{_kind(error)}; nothing was changed: see the log"
             ) from error
         return digest
 
@@ -78,15 +82,16 @@ class Objects:
         try:
             data: bytes = self._files.cat_file(self._path(digest))
         except Exception as error:
+            logger.error("Objects: %s cannot be read at %s: %s", digest[:12], self.url, error)
             raise UnavailableError(
-                f"objects: expected {digest[:12]} at {self.url}, found {error}; put the profile "
-                "again"
+                f"objects: expected {digest[:12]}, found {_kind(error)}; see the log, or put the "
+                "profile again"
             ) from error
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
             raise UnavailableError(
-                f"objects: expected bytes with digest {digest[:12]} at {self.url}, found "
-                f"{found[:12]}: they were damaged; put the profile again"
+                f"objects: expected bytes with digest {digest[:12]}, found {found[:12]}: they were "
+                "damaged; put the profile again"
             )
         return data
 
@@ -121,6 +126,11 @@ class Objects:
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest}{SUFFIX}"
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without where."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def _is_local(files: Any) -> bool:

@@ -13,7 +13,9 @@ from lethe_server.exchange import exchange_of
 from lethe_server.middleware import SelectVariant
 from lethe_server.policy import keys
 from lethe_server.policy.following import PolicyFile
+from lethe_server.watching import Watching
 
+from . import fakes
 from .fakes import Server, make
 
 CHAT = "/v1/chat/completions"
@@ -149,6 +151,40 @@ def test_a_probe_needs_no_key_and_may_have_any(server: Server) -> None:
     assert ask(server, None, "/health", method="GET", headers=headers).status_code == 200
 
 
+def test_what_a_red_probe_misses_is_told_to_those_who_administer(server: Server) -> None:
+    server.engine.ranks = [[fakes.rank(1, **{"layers.0.mlp": "has no edit"})]]
+    replies = {
+        key: ask(server, key, "/health", method="GET")
+        for key in (None, "lethe-unknown", RESTRICTED, OPEN, ADMIN)
+    }
+    assert {reply.status_code for reply in replies.values()} == {503}
+    told = {key for key, reply in replies.items() if "layers.0.mlp" in reply.text}
+    assert told == {ADMIN}
+    assert "found one that cannot" in replies[None].json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "asked"),
+    [
+        (None, "/metrics", 0),
+        (RESTRICTED, "/metrics", 0),
+        (ADMIN, "/metrics", 1),
+        (ADMIN, f"{PROFILES}/metrics", 0),
+    ],
+)
+def test_engines_are_asked_for_figures_by_who_may_read_them(
+    server: Server, key: str | None, path: str, asked: int
+) -> None:
+    refreshed: list[bool] = []
+
+    async def refresh() -> None:
+        refreshed.append(True)
+
+    object.__setattr__(server.serving, "watching", Watching(refresh=refresh))
+    ask(server, key, path, method="GET")
+    assert len(refreshed) == asked
+
+
 def test_a_route_that_the_table_does_not_know_is_refused_to_restricted_keys(server: Server) -> None:
     server.gate.set()
     for key in (RESTRICTED, OPEN, ADMIN):
@@ -205,6 +241,7 @@ def test_an_admin_has_the_file_read_again(server: Server) -> None:
     reply = ask(server, ADMIN, RELOAD)
     assert reply.status_code == 409
     assert "line 1, version: expected 1" in reply.json()["error"]["message"]
+    assert str(policy.path.parent) not in reply.text
     assert ask(server, RESTRICTED).json()["served_by"] == "france"
 
 

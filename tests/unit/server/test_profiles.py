@@ -368,3 +368,41 @@ def test_evidence_that_cannot_be_read_fails_no_answer(
 
     monkeypatch.setattr(server.serving.catalogue.objects, "beside", away)
     assert put(server, OLD).json()["evidence"] is None
+
+
+def test_a_new_file_is_seen_by_those_who_ask_for_its_name_in_any_way(
+    server: Server, tmp_path: Path
+) -> None:
+    folder = tmp_path / "profiles"
+    for name, ask in (
+        ("france", lambda path: server.request("PATCH", path, json={"pinned": True})),
+        ("spain", lambda path: server.request("GET", f"{path}/versions")),
+        ("italy", lambda path: server.request("POST", f"{path}/rollback", json={"version": 1})),
+    ):
+        (folder / f"{name}.safetensors").write_bytes(make(1))
+        reply = ask(f"/v1/unlearning/profiles/{name}")
+        assert reply.status_code == 200, reply.text
+
+
+def test_a_client_is_not_told_where_the_server_keeps_what(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.serving.catalogue.put("france", make(1))
+    objects = server.serving.catalogue.objects
+
+    def fails(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "secret"))
+
+    monkeypatch.setattr(objects, "_write", fails)
+    written = server.request("PUT", "/v1/unlearning/profiles/spain", content=make(2))
+    monkeypatch.setattr(objects._files, "cat_file", fails)
+    server.serving.catalogue._profiles.clear()
+    read = server.post("/v1/chat/completions", json={"model": "smollm2:france"})
+    for reply in (written, read):
+        assert reply.status_code == 503
+        assert "Permission denied" in reply.json()["error"]["message"]
+        assert str(tmp_path) not in reply.text
+    assert caplog.text.count(str(tmp_path / "secret")) == 2

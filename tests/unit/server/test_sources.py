@@ -13,8 +13,9 @@ import pytest
 from lethe_projections.errors import LetheError
 from lethe_server import sources
 from lethe_server.errors import NotPermittedError, TooLargeError
+from lethe_server.settings import Settings
 from lethe_server.sources import Sources
-from lethe_vllm.errors import SelectionError, UnavailableError
+from lethe_vllm.errors import SelectionError, UnavailableError, UnsupportedError
 
 from .web import Answer, serving
 
@@ -53,6 +54,32 @@ def test_no_path_leads_out_of_a_permitted_folder(path: str, root: Path) -> None:
     for prefix in ("", "file://"):
         with pytest.raises(NotPermittedError, match="--source"):
             read(f"{prefix}{root}/{path}", str(root))
+
+
+@pytest.mark.parametrize("given", [".", "root", "./root/../root", "file://{root}", "{root}/"])
+def test_a_folder_is_permitted_however_it_is_written(
+    given: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root.parent)
+    settings = Settings(sources=[given.format(root=root)])
+    monkeypatch.chdir("/")
+    assert read(f"{root}/france.safetensors", *settings.sources) == DATA
+
+
+@pytest.mark.parametrize(
+    "given", ["", "none", "/none", "file://root", "file:///none", "root/france.safetensors", "s3:b"]
+)
+def test_a_folder_that_would_permit_nothing_is_refused_at_the_start(
+    given: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root.parent)
+    with pytest.raises(UnsupportedError, match="--source: expected a folder that exists"):
+        Settings.parse({"sources": [given]})
+
+
+def test_a_url_is_permitted_as_it_stands() -> None:
+    urls = ("s3://bucket/a", "hf://org/")
+    assert Settings(sources=urls).sources == urls
 
 
 def test_nothing_is_permitted_unless_it_is_said(root: Path) -> None:

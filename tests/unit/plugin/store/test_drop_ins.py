@@ -220,3 +220,32 @@ def test_a_file_that_cannot_be_read_is_an_error_and_hides_no_other(
     with caplog.at_level(logging.WARNING):
         assert catalogue.listed() == ["spain"]
     assert "france.safetensors" in caplog.text
+
+
+def test_a_file_that_was_refused_is_not_read_again_until_it_changes(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(b"no profile")
+    checked: list[bytes] = []
+    check = catalogue.check
+    monkeypatch.setattr(catalogue, "check", lambda data: (checked.append(data), check(data))[1])
+    for _ in range(3):
+        with pytest.raises(ArtifactError, match=r"profile france \(france.safetensors\)"):
+            catalogue.entry("france")
+    assert checked == [b"no profile"]
+    file.write_bytes(data(1))
+    assert catalogue.entry("france").digest == artifact.digest(data(1))
+
+
+def test_a_history_has_the_file_that_nobody_asked_for_yet(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    catalogue.put("france", data(1))
+    (tmp_path / "france.safetensors").write_bytes(data(2))
+    assert [one.action for one in catalogue.history("france")] == ["file", "put"]
+    (tmp_path / "france.safetensors").write_bytes(b"no profile")
+    assert catalogue.earlier("france").digest == artifact.digest(data(1))
+    named = catalogue.now("france")
+    assert named is not None
+    assert named.digest == artifact.digest(data(2))

@@ -59,7 +59,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     objects = Objects(str(tmp_path))
 
     def full(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UnavailableError, match="no space"):
