@@ -8,6 +8,7 @@ revisions become visible in their order.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from lethe_vllm.store.tables import drop_ins, names, state, versions
 
 Noticed = tuple[str, str, str | None, str | None]
 """`file` or `elsewhere`, a name, and its digest before and after."""
+UNHEARD = 10_000
+"""Changes kept for a listener; there is none in a process without an audit."""
 
 
 class Names:
@@ -37,7 +40,7 @@ class Names:
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
-        self._unheard: list[Noticed] = []
+        self._unheard: deque[Noticed] = deque(maxlen=UNHEARD)
         self._listener: Callable[..., object] | None = None
         # The first is for what is known, and never held while another process is waited for.
         self._lock, self._writing = threading.Lock(), threading.Lock()

@@ -4,18 +4,32 @@ import pytest
 from vllm import exceptions
 from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
 
-from lethe_projections.errors import LetheError
-from lethe_server import errors
+from lethe_projections.errors import CompositionError, LetheError
+from lethe_server.errors import NotPermittedError
 from lethe_vllm.compat import refusals
-from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.errors import (
+    SelectionError,
+    UnavailableError,
+    UnknownProfileError,
+    UnsupportedError,
+)
 
 
-@pytest.mark.parametrize("kind", refusals.STATUS)
-def test_an_error_keeps_its_message_and_has_the_status_that_http_gives_it(
-    kind: type[LetheError],
-) -> None:
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (SelectionError, 400),
+        (CompositionError, 400),
+        (NotPermittedError, 403),
+        (UnknownProfileError, 404),
+        (UnsupportedError, 409),
+        (UnavailableError, 503),
+        (LetheError, 500),
+    ],
+)
+def test_an_error_keeps_its_message_and_has_its_status(kind: type[LetheError], status: int) -> None:
     found = create_error_response(refusals.told(kind("expected one, found none"))).error
-    assert (found.message, found.code) == ("expected one, found none", errors.STATUS[kind][0])
+    assert (found.message, found.code) == ("expected one, found none", status)
 
 
 def test_where_vllm_has_no_such_form_the_error_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,7 @@ from lethe_vllm.store.database import open_database
 from lethe_vllm.store.meanings import Change
 from lethe_vllm.store.names import Names
 from lethe_vllm.store.tables import state
-
-from ... import postgresql
+from tests import postgresql
 
 
 def _open(url: str) -> None:
