@@ -51,7 +51,7 @@ def engine(
     options = LAYOUTS[layout][2]
     ranks = options.get("tensor_parallel_size", 1) * options.get("pipeline_parallel_size", 1)
     monkeypatch_module.setenv("VLLM_CPU_OMP_THREADS_BIND", "|".join(map(str, range(ranks))))
-    with start(variants(subject.base), subject.checkpoint, **options) as llm:
+    with start(variants(subject.base), subject.checkpoint, apart=True, **options) as llm:
         yield llm
 
 

@@ -44,7 +44,7 @@ def engine(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
         patch.setenv("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")
-        with running(checkpoint, tmp_path_factory.mktemp("vllm"), **options) as llm:
+        with running(checkpoint, tmp_path_factory.mktemp("vllm"), apart=True, **options) as llm:
             put(llm, served)
             yield llm, architecture, model, question(architecture, checkpoint, "", served)
 
