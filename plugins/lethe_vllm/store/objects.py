@@ -106,8 +106,10 @@ class Objects:
         except FileNotFoundError:
             return None
         except Exception as error:
+            logger.error("Objects: %s%s cannot be read at %s: %s", digest, suffix, self.url, error)
             raise UnavailableError(
-                f"objects: expected {self.url} to answer, found {error}; see that it may be read"
+                f"objects: expected what lies beside {digest[:12]}, or nothing, found "
+                f"{_kind(error)}; see the log, and that it may be read"
             ) from error
         return found
 

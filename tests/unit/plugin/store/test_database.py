@@ -54,7 +54,7 @@ def test_a_writer_waits_for_another_no_longer_than_the_bound(
     first, second = (Names(open_database(database_url), "f" * 64) for _ in range(2))
     with first._engine.begin() as connection:
         connection.execute(update(state).values(revision=7))
-        with pytest.raises(UnavailableError, match=r"found .*lock"):
+        with pytest.raises(UnavailableError, match=r"OperationalError|LockNotAvailable"):
             second.change("france", Change("a" * 64))
     second.change("france", Change("a" * 64))
 
@@ -85,7 +85,7 @@ def test_a_server_that_never_answers_is_an_error(
     monkeypatch.setattr(database, "CONNECT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(UnavailableError, match="timeout"):
+        with pytest.raises(UnavailableError, match="ConnectionTimeout"):
             open_database(f"postgresql+psycopg://postgres@127.0.0.1:{port}/lethe")
 
 
