@@ -9,9 +9,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import postgresql
 
 TESTS = Path(__file__).parent
 KINDS = frozenset({"browser", "engine", "http", "unit"})
@@ -48,3 +51,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if kind not in KINDS:
             raise pytest.UsageError(f"{item.nodeid}: expected in one of {sorted(KINDS)}")
         item.add_marker(kind)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The address of a PostgreSQL server that this test process starts."""
+    with postgresql.running() as url:
+        yield url

@@ -15,7 +15,7 @@ from lethe_projections import artifact, base_model
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
 from lethe_projections.profile import Profile
-from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.errors import UnavailableError, UnknownProfileError
 from lethe_vllm.selection import Part, Selection, Variant, check_name
 from lethe_vllm.store.database import open_database
 from lethe_vllm.store.drop_ins import DropIns
@@ -87,6 +87,8 @@ class Catalogue:
         self.database = open_database(place.database)
         self.names = Names(self.database, base.fingerprint)
         self._profiles: dict[str, Profile] = {}
+        # The last object: who asks for a profile's contents first mostly loads it next.
+        self._read = "", b""
         self._reading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drop_ins = None if self.folder is None else self._opened(self.folder)
 
@@ -104,8 +106,15 @@ class Catalogue:
             UnknownProfileError: there is none.
             LetheError: its artifact is damaged, or the store does not answer.
         """
-        named = self._named(name)
-        return Entry(named, self._profile(name, named.digest or ""))
+        return self.entry_of(self._named(name))
+
+    def entry_of(self, named: Named) -> Entry:
+        """The profile of a name as it was looked up before.
+
+        Raises:
+            LetheError: its artifact is damaged.
+        """
+        return Entry(named, self._profile(named.name, named.digest or ""))
 
     def find(self, selection: Selection) -> tuple[Entry, ...]:
         """The profiles that a selection means now, sorted by name; () for the base.
@@ -117,11 +126,13 @@ class Catalogue:
         return () if selection.is_base else tuple(map(self._find, selection.parts))
 
     def take_replaced(self) -> list[str]:
-        """Digests that a name had, until another process or a file changed that; told once."""
+        """Digests that no name has any more, since another process or a file changed that.
+
+        Each is told once.
+        """
         replaced = self.names.take_replaced()
-        if replaced:
-            self._forget_unnamed()
-        return replaced
+        named = self._forget_unnamed() if replaced else set()
+        return [digest for digest in replaced if digest not in named]
 
     def holds(self, digest: str) -> bool:
         """Whether some name has this digest."""
@@ -141,6 +152,10 @@ class Catalogue:
         Raises:
             UnavailableError: it is gone or damaged.
         """
+        digest, data = self._read
+        if digest == variant.digest:
+            self._read = "", b""
+            return data
         return self.objects.get(variant.digest)
 
     def check(self, data: bytes) -> Profile:
@@ -196,6 +211,29 @@ class Catalogue:
             return Variant(name, artifact.digest(dismissed))
         raise unknown(name, self.names.all())
 
+    def now(self, name: str) -> Named | None:
+        """What a name means now, its file looked at first; None if it means nothing.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        check_name(name)
+        if self._drop_ins is not None:
+            try:
+                self._drop_ins.look(name)
+            except (ArtifactError, IncompatibleError) as error:
+                logger.warning("Not taken in: %s", error)
+        return self.names.find(name)
+
+    def history(self, name: str) -> list[Version]:
+        """Everything that a name meant, the newest first; [] if it never meant anything.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        self.now(name)
+        return self.names.history(name)
+
     def earlier(self, name: str, wanted: int | str | None = None) -> Version:
         """A version that a name had before.
 
@@ -206,7 +244,7 @@ class Catalogue:
         Raises:
             UnknownProfileError: there is no such version.
         """
-        history = self.names.history(check_name(name))
+        history = self.history(name)
         now = history[0].digest if history else None
         for version in history:
             if version.digest is not None and _is_wanted(version, wanted, now):
@@ -262,7 +300,9 @@ class Catalogue:
         with self._reading[digest]:
             if digest not in self._profiles:
                 try:
-                    self._profiles[digest] = self.check(self.objects.get(digest))
+                    data = self.objects.get(digest)
+                    self._profiles[digest] = self.check(data)
+                    self._read = digest, data
                 except LetheError as error:
                     raise type(error)(f"profile {name}: {error}") from error
             return self._profiles[digest]
@@ -277,12 +317,20 @@ class Catalogue:
             return self._drop_ins.dismiss(name)
         return None
 
-    def _forget_unnamed(self) -> None:
-        """Keeps in memory what some name means; the rest is read again where it is needed."""
-        named = {one.digest for one in self.names.all().values()}
+    def _forget_unnamed(self) -> set[str]:
+        """Keeps in memory what some name means, which it returns; the rest can be read again.
+
+        What needed this is done already, so a database that fails now fails nothing.
+        """
+        try:
+            named = {one.digest or "" for one in self.names.all().values()}
+        except UnavailableError as error:
+            logger.warning("Profiles without a name stay in memory for now: %s", error)
+            return set()
         for digest in [digest for digest in list(self._profiles) if digest not in named]:
             self._profiles.pop(digest, None)
             self._reading.pop(digest, None)
+        return named
 
 
 def _is_wanted(version: Version, wanted: int | str | None, now: str | None) -> bool:

@@ -99,12 +99,12 @@ class Compositions:
             displaced.append(self._kept.popitem(last=False)[1].digest)
         return displaced
 
-    def drop(self, part: str) -> list[str]:
-        """Forgets every composition of a part, by its digest; returns their digests."""
+    def without(self, part: str) -> list[str]:
+        """Forgets every composition of a digest; returns theirs, and that one: what may go."""
         gone = [composition for composition in self._kept.values() if part in composition.of]
         for composition in gone:
             del self._kept[composition.of]
-        return [composition.digest for composition in gone]
+        return [*(composition.digest for composition in gone), part]
 
     def profile(self, variant: Variant) -> Profile:
         """The contents of a composition.

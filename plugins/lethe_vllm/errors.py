@@ -14,18 +14,28 @@ from lethe_projections.errors import LetheError
 class SelectionError(LetheError):
     """The request's selection of a variant is malformed or contradicts itself."""
 
+    http_status = 400
+
 
 class UnknownProfileError(LetheError):
     """No profile has the requested name or digest."""
+
+    http_status = 404
 
 
 class UnsupportedError(LetheError):
     """The running engine, as it was configured, cannot do what was asked."""
 
+    http_status = 409
+
 
 class ConflictError(LetheError):
     """What was asked contradicts the state of a name."""
 
+    http_status = 409
+
 
 class UnavailableError(LetheError):
     """The profile is known but is not resident and could not be loaded."""
+
+    http_status = 503

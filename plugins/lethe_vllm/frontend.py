@@ -77,7 +77,8 @@ class FrontEnd:
             CompositionError: the profiles cannot be composed.
         """
         parts = self.catalogue.find(selection)
-        self._displaced += self.catalogue.take_replaced()
+        for replaced in self.catalogue.take_replaced():
+            self._displaced += self.compositions.without(replaced)
         if len(parts) < 2:
             return parts[0].variant if parts else BASE_VARIANT
         found = self.compositions.use(parts)
@@ -93,9 +94,9 @@ class FrontEnd:
 
         Args:
             selection: what was asked for.
-            displace: told the digest of each composition that made room, and of each file that
-                was replaced by hand, to unload it when nothing uses it; a load by another request
-                would not wait for that.
+            displace: told the digest of each composition that made room, and of each profile that
+                another process or a file replaced, with what was composed of it, to unload it when
+                nothing uses it; a load by another request would not wait for that.
 
         Raises:
             LetheError: as `resolve`.
@@ -104,7 +105,8 @@ class FrontEnd:
             return BASE_VARIANT
         parts, told = await asyncio.to_thread(self._find, selection)
         for replaced in told:
-            displace(replaced)
+            for unused in self.compositions.without(replaced):
+                displace(unused)
         if len(parts) < 2:
             return parts[0].variant
         # Asked again once it is made: it may have been displaced before this request went on.

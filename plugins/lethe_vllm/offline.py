@@ -34,7 +34,11 @@ def put_profile(llm: Any, name: str, source: str | Path | bytes) -> Entry:
     variant = Variant(check_name(name), artifact.digest(data))
     previous = catalogue.names.find(name)
     front_end.load_data(variant, data, engine.collective_rpc)
-    entry = catalogue.put(name, data, profile)
+    try:
+        entry = catalogue.put(name, data, profile)
+    except BaseException:
+        _unload_unnamed(engine, variant.digest)
+        raise
     if previous is not None:
         _unload_unnamed(engine, previous.digest or "")
     return entry
@@ -55,5 +59,5 @@ def _unload_unnamed(engine: Any, digest: str) -> None:
     """Lets the engine forget a digest that no name has any more, and what is composed of it."""
     front_end = compat.front_end(engine)
     if not front_end.catalogue.holds(digest):
-        for unused in [*front_end.compositions.drop(digest), digest]:
+        for unused in front_end.compositions.without(digest):
             front_end.unload(unused, engine.collective_rpc)

@@ -1,4 +1,4 @@
-"""What can go wrong, as one small tree. Knows nothing of HTTP or of the engine.
+"""What can go wrong, as one small tree. Knows nothing of the engine.
 
     LetheError
     ├── ArtifactError        an artifact or a part of one is malformed      (HTTP: 400)
@@ -12,21 +12,35 @@
 Every message says what was expected, what was found and what to do.
 """
 
+from typing import ClassVar
+
 
 class LetheError(Exception):
-    """Any error raised on purpose by Lethe."""
+    """Any error raised on purpose by Lethe.
+
+    Attributes:
+        http_status: what a request that meets it is answered.
+    """
+
+    http_status: ClassVar[int] = 500
 
 
 class ArtifactError(LetheError):
     """A profile artifact, or a value that would go into one, is malformed."""
 
+    http_status = 400
+
 
 class IncompatibleError(LetheError):
     """A sound profile was made for a different base model than the one at hand."""
 
+    http_status = 409
+
 
 class CompositionError(LetheError):
     """Profiles, each of them sound, cannot be composed into one."""
+
+    http_status = 400
 
 
 class CheckpointError(LetheError):

@@ -10,6 +10,7 @@ from lethe_projections import strict_json
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError
 from lethe_projections.projector import Projector, Site
+from lethe_projections.scope import SCOPES
 
 MAX_RANK = 512
 """Of all projectors at a site together."""
@@ -72,6 +73,12 @@ class Profile:
     def positional(self) -> bool:
         """Whether an edit depends on a token's place in the request."""
         return any(projector.positional for projector in self.projectors)
+
+    @property
+    def covers_every_token(self) -> bool:
+        """Whether no kind of token, by its place in the request, is spared by every edit."""
+        scopes = [SCOPES[projector.scope] for projector in self.projectors]
+        return all(any(taken) for taken in zip(*scopes, strict=True))
 
     @property
     def gated(self) -> bool:

@@ -1,8 +1,8 @@
 """Who changed what, and which digest served which request: lines of JSON, appended to a file.
 
 A change is made only once the line that announces it is durable, and answered only once the line
-that says how it ended is. Lines of requests are written by a thread, so that a request waits for
-none. Never a key, never a prompt.
+that says how it ended is. What others changed has one line, once it is noticed. That and the lines
+of requests are written by a thread, so that a request waits for none. Never a key, never a prompt.
 """
 
 import asyncio
@@ -27,6 +27,9 @@ SYNC = 1.0
 """Seconds after which lines of requests are on the disk."""
 MAX_WAITING = 100_000
 """Lines of requests, some 100 MB; beyond them they are lost, and counted."""
+NOTICED, DONE, FAILED = "noticed", "done", "failed"
+_SO = {DONE: "it was made all the same", FAILED: "it failed"}
+"""What an error says of the change itself, whose end cannot be written."""
 _BATCH = 1000
 _IDLE = 0.1
 """Seconds between two looks whether the process is ending."""
@@ -48,7 +51,7 @@ class Audit:
         lost: Callable[[int], object] = lambda lines: None,
     ) -> None:
         self._file, self._rate, self._lost = file, rate, lost
-        self._waiting: queue.SimpleQueue[tuple[float, Exchange]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[float, dict[str, Any]]] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._unsynced = False
         # Not a daemon: the interpreter ends when what waits is written.
@@ -66,12 +69,33 @@ class Audit:
         if self._waiting.qsize() >= MAX_WAITING:
             self._lost(1)
             return
-        self._waiting.put((time.time(), exchange))
+        self._waiting.put((time.time(), _served(exchange)))
+
+    def noticed(
+        self,
+        action: str,
+        name: str,
+        before: str | None,
+        after: str | None,
+        outcome: str = NOTICED,
+    ) -> None:
+        """Takes down a change that somebody else made; for any thread, costs microseconds.
+
+        Args:
+            action: what was done, as in `file`.
+            name: of what is changed.
+            before: the digest that it had; None for none.
+            after: the digest that it has; None for none, or for one that is not known.
+            outcome: whether it is in force.
+        """
+        if self._file is not None:
+            line = _change(None, action, name, before, after)
+            self._waiting.put((time.time(), {**line, "outcome": outcome}))
 
     @asynccontextmanager
     async def change(
         self, action: str, name: str, before: str | None, after: str | None
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Announces a change that the block makes, and says how it ended.
 
         Args:
@@ -80,28 +104,21 @@ class Audit:
             before: the digest that it has; None for none.
             after: the digest that it shall have.
 
+        Yields:
+            The line; with what the block sets there it says how the change ended.
+
         Raises:
             UnavailableError: the announcement cannot be written, and the block is not run; or it
                 was run, and how it ended cannot be written.
         """
-        exchange = current.get()
-        line = {
-            "event": "change",
-            "change": uuid.uuid4().hex,
-            "request": exchange.request_id if exchange else None,
-            "key": exchange.key if exchange else None,
-            "action": action,
-            "name": name,
-            "before": before,
-            "after": after,
-        }
+        line = _change(current.get(), action, name, before, after)
         await asyncio.to_thread(self._durably, line, "begun", "it was not made")
-        outcome = "failed"
+        outcome = FAILED
         try:
-            yield
-            outcome = "done"
+            yield line
+            outcome = DONE
         finally:
-            await asyncio.to_thread(self._durably, line, outcome, f"it is {outcome} all the same")
+            await asyncio.to_thread(self._durably, line, outcome, _SO[outcome])
 
     def close(self) -> None:
         """Writes what waits, and ends."""
@@ -116,9 +133,10 @@ class Audit:
         try:
             self._file.append([_encoded(time.time(), {**line, "outcome": outcome})], durably=True)
         except OSError as error:
+            logger.error("Audit: a change cannot be written: %s", error)
             raise UnavailableError(
-                f"audit: expected this change in {self._file.path.name} before it is answered, "
-                f"found {error}; {consequence}: make room there, or start without --audit"
+                "audit: expected this change to be written before it is answered, found "
+                f"{error.strerror}; {consequence}: make room there, or start without --audit"
             ) from error
 
     def _write(self) -> None:
@@ -133,7 +151,7 @@ class Audit:
     def _ending(self) -> bool:
         return self._closing.is_set() or not threading.main_thread().is_alive()
 
-    def _batch(self) -> list[tuple[float, Exchange]]:
+    def _batch(self) -> list[tuple[float, dict[str, Any]]]:
         """What waits; after a moment nothing."""
         found = []
         try:
@@ -144,11 +162,11 @@ class Audit:
             pass
         return found
 
-    def _append(self, batch: list[tuple[float, Exchange]]) -> None:
+    def _append(self, batch: list[tuple[float, dict[str, Any]]]) -> None:
         if not batch or self._file is None:
             return
         try:
-            self._file.append([_encoded(at, _served(exchange)) for at, exchange in batch])
+            self._file.append([_encoded(at, line) for at, line in batch])
             self._unsynced = True
         except OSError as error:
             self._lose(len(batch), error)
@@ -163,7 +181,7 @@ class Audit:
 
     def _lose(self, lines: int, error: OSError) -> None:
         self._lost(lines)
-        logger.error("Audit: %d lines of requests are lost: %s", lines, error)
+        logger.error("Audit: %d lines are lost: %s", lines, error)
 
 
 def _served(exchange: Exchange) -> dict[str, Any]:
@@ -176,6 +194,21 @@ def _served(exchange: Exchange) -> dict[str, Any]:
         "digest": None if variant is None or variant.is_base else variant.digest,
         "status": exchange.status,
         "refused": exchange.refused,
+    }
+
+
+def _change(
+    exchange: Exchange | None, action: str, name: str, before: str | None, after: str | None
+) -> dict[str, Any]:
+    return {
+        "event": "change",
+        "change": uuid.uuid4().hex,
+        "request": exchange.request_id if exchange else None,
+        "key": exchange.key if exchange else None,
+        "action": action,
+        "name": name,
+        "before": before,
+        "after": after,
     }
 
 

@@ -1,10 +1,11 @@
 """A file of lines that are only ever appended, by several processes at once. Knows no content.
 
-What is appended together is one write, so lines of different processes never mix. A file that was
-rotated away is left, and a new one begun.
+What is appended together is one write, under a lock, so lines of different processes never mix.
+A file that was rotated away is left, and a new one begun.
 """
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Sequence
@@ -40,10 +41,12 @@ class AuditFile:
         """
         with self._lock:
             self._follow()
-            # An unfinished line of somebody who crashed, or of a full disk, stays one of its own.
-            data = b"\n" * self._is_torn() + b"".join(line + b"\n" for line in lines)
-            if os.write(self._descriptor, data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            # Or another's write that is under way, whose size grows meanwhile, would look torn.
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            try:
+                self._write(b"".join(line + b"\n" for line in lines))
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             if durably:
                 os.fsync(self._descriptor)
 
@@ -79,6 +82,12 @@ class AuditFile:
             os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = opened
+
+    def _write(self, data: bytes) -> None:
+        # An unfinished line of somebody who crashed, or of a full disk, stays one of its own.
+        whole = b"\n" * self._is_torn() + data
+        if os.write(self._descriptor, whole) < len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _is_torn(self) -> bool:
         size = os.fstat(self._descriptor).st_size

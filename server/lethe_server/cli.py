@@ -1,6 +1,5 @@
 """The command `lethe`. Torch, transformers and vLLM are imported by the commands that need them."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from lethe_server.cli_compose import compose
 from lethe_server.cli_experiment import app as experiment_app
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
+from lethe_server.cli_options import AsJson, print_json
 from lethe_server.cli_policy import policy_app
 from lethe_server.cli_profiles import profiles_app
 
@@ -141,7 +141,7 @@ def fit() -> None:
 @app.command("inspect")
 def inspect_file(
     file: Annotated[Path, typer.Argument(help="An artifact.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what an artifact holds, or what is wrong with it."""
     from rich.console import Console
@@ -150,7 +150,7 @@ def inspect_file(
 
     description = inspecting.described(file)
     if as_json:
-        typer.echo(json.dumps(description, indent=2))
+        print_json(description)
     else:
         inspecting.show(description, Console())
 

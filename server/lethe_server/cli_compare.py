@@ -1,9 +1,10 @@
 """`lethe compare`: one prompt, several variants, side by side in the terminal."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from lethe_server.cli_options import LOCAL, Key, ServersJson, Url, connect, print_json
 
 URL = "/v1/unlearning/compare"
 
@@ -18,24 +19,18 @@ def compare(
             "What differs from the first is highlighted."
         ),
     ],
-    url: Annotated[
-        str, typer.Option(envvar="LETHE_URL", help="The server.")
-    ] = "http://127.0.0.1:8000",
-    api_key: Annotated[
-        str | None, typer.Option(envvar="LETHE_API_KEY", help="The server's key.")
-    ] = None,
+    url: Url = LOCAL,
+    api_key: Key = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Of each answer.")] = 128,
     score: Annotated[
         bool, typer.Option("--score", help="Measure each variant on the base's answer.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The server's JSON document.")] = False,
+    as_json: ServersJson = False,
 ) -> None:
     """Ask several variants the same, and show the answers side by side.
 
     In a terminal they are shown while they come. Exits with 1 if a variant has no answer.
     """
-    from lethe_server.client import Client
-
     names = [name.strip() for name in profiles.split(",")]
     if not all(names):
         raise typer.BadParameter(
@@ -44,9 +39,9 @@ def compare(
         )
     messages = [{"role": "user", "content": prompt}]
     body = {"messages": messages, "profiles": names, "max_tokens": max_tokens, "score": score}
-    client = Client(url, api_key)
+    client = connect(url, api_key)
     if as_json:
-        typer.echo(json.dumps(client.post(URL, body), indent=2))
+        print_json(client.post(URL, body))
         return
     from rich.console import Console
 

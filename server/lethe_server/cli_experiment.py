@@ -1,14 +1,12 @@
 """`lethe experiment ...`: experiments on a running server."""
 
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from lethe_server.client import Client
+from lethe_server.cli_options import LOCAL, Key, ServersJson, Url, connect, print_json
 
 URL = "/v1/unlearning/experiments"
 
@@ -18,11 +16,6 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The experiment.")]
-Url = Annotated[str, typer.Option(help="The server.")]
-Key = Annotated[str | None, typer.Option(envvar="LETHE_API_KEY", help="The server's key.")]
-Json = Annotated[bool, typer.Option("--json", help="The server's JSON document.")]
-
-LOCAL = "http://127.0.0.1:8000"
 
 
 @app.command()
@@ -41,19 +34,19 @@ def create(
     ] = None,
     url: Url = LOCAL,
     api_key: Key = None,
-    as_json: Json = False,
+    as_json: ServersJson = False,
 ) -> None:
     """Start an experiment. The same once more changes nothing."""
     body = {"name": name, "arms": [_arm(text) for text in arm], "control": control}
-    _show_one(_client(url, api_key).post(URL, body), as_json)
+    _show_one(connect(url, api_key).post(URL, body), as_json)
 
 
 @app.command("list")
-def list_all(*, url: Url = LOCAL, api_key: Key = None, as_json: Json = False) -> None:
+def list_all(*, url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False) -> None:
     """List every experiment."""
-    found = _client(url, api_key).get(URL)
+    found = connect(url, api_key).get(URL)
     if as_json:
-        _print(found)
+        print_json(found)
         return
     from lethe_server.experiments import showing
 
@@ -61,17 +54,21 @@ def list_all(*, url: Url = LOCAL, api_key: Key = None, as_json: Json = False) ->
 
 
 @app.command()
-def show(name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: Json = False) -> None:
+def show(
+    name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False
+) -> None:
     """Show one experiment."""
-    _show_one(_client(url, api_key).get(_path(name)), as_json)
+    _show_one(connect(url, api_key).get(_path(name)), as_json)
 
 
 @app.command()
-def report(name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: Json = False) -> None:
+def report(
+    name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False
+) -> None:
     """Say what an experiment has shown so far, with 95 % intervals."""
-    found = _client(url, api_key).get(f"{_path(name)}/report")
+    found = connect(url, api_key).get(f"{_path(name)}/report")
     if as_json:
-        _print(found)
+        print_json(found)
         return
     from lethe_server.experiments import showing
 
@@ -79,9 +76,11 @@ def report(name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: Json =
 
 
 @app.command()
-def stop(name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: Json = False) -> None:
+def stop(
+    name: Name, *, url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False
+) -> None:
     """Let no request take part from now on."""
-    _show_one(_client(url, api_key).post(f"{_path(name)}/stop"), as_json)
+    _show_one(connect(url, api_key).post(f"{_path(name)}/stop"), as_json)
 
 
 @app.command()
@@ -95,7 +94,7 @@ def export(
 ) -> None:
     """Write every exposure and outcome, as JSON lines."""
     form = "csv" if csv else "jsonl"
-    lines = _client(url, api_key).lines(f"{_path(name)}/export?format={form}")
+    lines = connect(url, api_key).lines(f"{_path(name)}/export?format={form}")
     if out is None:
         for line in lines:
             typer.echo(line)
@@ -105,12 +104,6 @@ def export(
     with partial.open("w") as file:
         file.writelines(f"{line}\n" for line in lines)
     partial.replace(out)
-
-
-def _client(url: str, key: str | None) -> "Client":
-    from lethe_server.client import Client
-
-    return Client(url, key)
 
 
 def _path(name: str) -> str:
@@ -138,12 +131,8 @@ def _number(text: str) -> float | None:
 
 def _show_one(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print(found)
+        print_json(found)
         return
     from lethe_server.experiments import showing
 
     showing.experiments([found])
-
-
-def _print(found: Any) -> None:
-    typer.echo(json.dumps(found, indent=2))

@@ -1,11 +1,12 @@
 """`lethe policy`: makes keys, and says what a policy file permits."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from lethe_server.cli_options import AsJson, print_json
 
 if TYPE_CHECKING:
     from lethe_server.policy.caller import Caller
@@ -16,7 +17,7 @@ policy_app = typer.Typer(help="Say which key may use what.", no_args_is_help=Tru
 @policy_app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A policy; docs/policy.md has its form.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what each key may do, or in which line the file is wrong (exit code 1)."""
     from rich.console import Console
@@ -28,7 +29,7 @@ def check(
     permitted = [_described(caller) for caller in callers]
     anonymous = None if policy.anonymous is None else _described(policy.anonymous)
     if as_json:
-        typer.echo(json.dumps({"keys": permitted, "anonymous": anonymous}, indent=2))
+        print_json({"keys": permitted, "anonymous": anonymous})
         return
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for document in [*permitted, *([anonymous] if anonymous else [])]:

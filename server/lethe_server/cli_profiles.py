@@ -1,32 +1,25 @@
 """`lethe profiles`: the profiles of a server, from a terminal."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from lethe_server.client import Client
+from lethe_server.cli_options import LOCAL, Key, ServersJson, Url, connect, print_json
 
 URL = "/v1/unlearning/profiles"
 
 profiles_app = typer.Typer(help="The profiles of a server.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="What requests call it.")]
-Server = Annotated[str, typer.Option("--url", envvar="LETHE_URL", help="The server.")]
-Key = Annotated[str | None, typer.Option("--api-key", envvar="LETHE_API_KEY", help="Its key.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The server's JSON document.")]
-
-DEFAULT = "http://127.0.0.1:8000"
 
 
 @profiles_app.command("list")
-def list_profiles(url: Server = DEFAULT, api_key: Key = None, as_json: AsJson = False) -> None:
+def list_profiles(url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False) -> None:
     """Every profile: its digest, how it was made, how often it served."""
-    found = _client(url, api_key).get(URL)
+    found = connect(url, api_key).get(URL)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     from rich.console import Console
     from rich.table import Table
@@ -56,26 +49,26 @@ def add_profile(
     source: Annotated[
         str, typer.Argument(help="A file here; or a URL that the server reads: s3://, hf://.")
     ],
-    url: Server = DEFAULT,
+    url: Url = LOCAL,
     api_key: Key = None,
-    as_json: AsJson = False,
+    as_json: ServersJson = False,
 ) -> None:
     """Give a name a profile, new or in place of another, once every rank has it."""
-    client = _client(url, api_key)
+    client = connect(url, api_key)
     body = {"source": source} if "://" in source else Path(source).read_bytes()
     _say(client.put(f"{URL}/{name}", body), as_json)
 
 
 @profiles_app.command("show")
 def show_profile(
-    name: Name, url: Server = DEFAULT, api_key: Key = None, as_json: AsJson = False
+    name: Name, url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False
 ) -> None:
     """One profile: where it is from, and everything that its name meant before."""
-    client = _client(url, api_key)
+    client = connect(url, api_key)
     found = client.get(f"{URL}/{name}")
     found["versions"] = client.get(f"{URL}/{name}/versions")["data"]
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     from rich.console import Console
 
@@ -91,58 +84,48 @@ def roll_back(
     name: Name,
     version: Annotated[int | None, typer.Option(min=1, help="Its number.")] = None,
     digest: Annotated[str | None, typer.Option(help="Or the start of its digest.")] = None,
-    url: Server = DEFAULT,
+    url: Url = LOCAL,
     api_key: Key = None,
-    as_json: AsJson = False,
+    as_json: ServersJson = False,
 ) -> None:
     """Give a name the profile that it had before, also if it was removed."""
     if version is not None and digest is not None:
         raise typer.BadParameter("expected --version or --digest, found both; give one")
     wanted = {"version": version, "digest": digest}
     body = {field: value for field, value in wanted.items() if value is not None}
-    _say(_client(url, api_key).post(f"{URL}/{name}/rollback", body), as_json)
+    _say(connect(url, api_key).post(f"{URL}/{name}/rollback", body), as_json)
 
 
 @profiles_app.command("pin")
 def pin_profile(
     name: Name,
     off: Annotated[bool, typer.Option("--off", help="Let it be changed again.")] = False,
-    url: Server = DEFAULT,
+    url: Url = LOCAL,
     api_key: Key = None,
-    as_json: AsJson = False,
+    as_json: ServersJson = False,
 ) -> None:
     """Keep a name as it is: nothing changes it until it is let go."""
-    _say(_client(url, api_key).patch(f"{URL}/{name}", {"pinned": not off}), as_json)
+    _say(connect(url, api_key).patch(f"{URL}/{name}", {"pinned": not off}), as_json)
 
 
 @profiles_app.command("rm")
 def remove_profile(
-    name: Name, url: Server = DEFAULT, api_key: Key = None, as_json: AsJson = False
+    name: Name, url: Url = LOCAL, api_key: Key = None, as_json: ServersJson = False
 ) -> None:
     """Take a name away; requests in flight finish, and a rollback brings it back."""
-    found = _client(url, api_key).delete(f"{URL}/{name}")
+    found = connect(url, api_key).delete(f"{URL}/{name}")
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         typer.echo(f"{name}: removed; 'lethe profiles rollback {name}' brings it back")
 
 
-def _client(url: str, key: str | None) -> "Client":
-    from lethe_server.client import Client
-
-    return Client(url, key)
-
-
 def _say(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     pinned = ", pinned" if found["pinned"] else ""
     typer.echo(f"{found['id']}: version {found['version']}, {found['digest']}{pinned}")
-
-
-def _print_json(found: Any) -> None:
-    typer.echo(json.dumps(found, indent=2))
 
 
 def _history(versions: list[dict[str, Any]]) -> Any:

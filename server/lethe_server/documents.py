@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from lethe_projections import strict_json
+from lethe_projections.errors import LetheError
 from lethe_server.serving import Serving
-from lethe_vllm.catalogue import Entry
+from lethe_vllm.catalogue import Catalogue, Entry
 from lethe_vllm.store.meanings import Version
 
 logger = logging.getLogger("vllm.lethe")
@@ -194,16 +195,15 @@ def _summary(entry: Entry, serving: Serving) -> dict[str, Any]:
         "labels": dict(entry.named.labels),
         "resident": entry.digest in serving.front_end.resident,
         "requests_served": serving.answered[entry.digest],
-        "evidence": _evidence(entry.digest, serving.catalogue.evidence(entry.digest)),
+        "evidence": _evidence(entry.digest, serving.catalogue),
     }
 
 
-def _evidence(digest: str, data: bytes | None) -> dict[str, Any] | None:
-    if data is None:
-        return None
+def _evidence(digest: str, catalogue: Catalogue) -> dict[str, Any] | None:
     try:
-        found = strict_json.loads(data)
-    except ValueError as error:
+        data = catalogue.evidence(digest)
+        found = None if data is None else strict_json.loads(data)
+    except (ValueError, OSError, LetheError) as error:
         logger.warning("Evidence of %s: expected JSON, found %s; write it again", digest, error)
         return None
     return found if isinstance(found, dict) else None

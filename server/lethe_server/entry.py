@@ -22,7 +22,7 @@ class LetheEndpoints:
 
     def attach_router(self, app: Any) -> None:
         """Adds routes, error bodies and the selection of variants to a FastAPI application."""
-        from lethe_server import errors, middleware, observing, probes, profiles, watching
+        from lethe_server import errors, middleware, observing, probes, profiles, refreshing
         from lethe_server.compare import routes as compare
         from lethe_server.experiments import routes as experiments
         from lethe_server.policy import reloading
@@ -33,9 +33,9 @@ class LetheEndpoints:
         app.include_router(experiments.router)
         errors.attach(app)
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
+        app.add_middleware(refreshing.RefreshMetrics)
         app.add_middleware(middleware.SelectVariant)
         app.add_middleware(probes.RedWhileSitesAreMissing)
-        app.add_middleware(watching.RefreshMetrics)
         app.add_middleware(observing.Observe)
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:

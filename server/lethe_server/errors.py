@@ -1,4 +1,6 @@
-"""From Lethe's errors to HTTP: a status and OpenAI's error body. Knows nothing of the engine.
+"""From Lethe's errors to HTTP: OpenAI's error body. Knows nothing of the engine.
+
+Each class has its status:
 
     LetheError                               500
     ├── ArtifactError, SelectionError,
@@ -21,69 +23,60 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from lethe_projections.errors import (
-    ArtifactError,
-    CompositionError,
-    IncompatibleError,
-    LetheError,
-)
+from lethe_projections.errors import LetheError
 from lethe_server.exchange import exchange_of
-from lethe_server.experiments.experiment import UnknownExperimentError
 from lethe_server.policy.caller import calling
-from lethe_vllm.errors import (
-    ConflictError,
-    SelectionError,
-    UnavailableError,
-    UnknownProfileError,
-    UnsupportedError,
-)
+from lethe_vllm.errors import UnknownProfileError
 
 
 class RequestIdError(LetheError):
     """A request's own id is not one that may stand in logs."""
 
+    http_status = 400
+
 
 class TooLargeError(LetheError):
     """A request's body is larger than the server reads."""
+
+    http_status = 413
 
 
 class UnauthenticatedError(LetheError):
     """The request has no key of the server's policy."""
 
+    http_status = 401
+
 
 class NotPermittedError(LetheError):
     """The operator does not permit what was asked for, or not to the request's key."""
+
+    http_status = 403
 
 
 class PolicyError(LetheError):
     """The policy file is missing or wrong."""
 
+    http_status = 409
 
-STATUS: dict[type[LetheError], tuple[int, str]] = {
-    ArtifactError: (400, "BadRequestError"),
-    CompositionError: (400, "BadRequestError"),
-    RequestIdError: (400, "BadRequestError"),
-    SelectionError: (400, "BadRequestError"),
-    UnauthenticatedError: (401, "AuthenticationError"),
-    NotPermittedError: (403, "PermissionDeniedError"),
-    UnknownProfileError: (404, "NotFoundError"),
-    UnknownExperimentError: (404, "NotFoundError"),
-    IncompatibleError: (409, "ConflictError"),
-    UnsupportedError: (409, "ConflictError"),
-    ConflictError: (409, "ConflictError"),
-    PolicyError: (409, "ConflictError"),
-    TooLargeError: (413, "ContentTooLargeError"),
-    UnavailableError: (503, "ServiceUnavailableError"),
-    LetheError: (500, "InternalServerError"),
+
+TYPES = {
+    400: "BadRequestError",
+    401: "AuthenticationError",
+    403: "PermissionDeniedError",
+    404: "NotFoundError",
+    409: "ConflictError",
+    413: "ContentTooLargeError",
+    500: "InternalServerError",
+    503: "ServiceUnavailableError",
 }
-"""HTTP status and OpenAI error type; a subclass has those of its nearest base here."""
+"""OpenAI's error type by status."""
 
 
 def response(error: LetheError) -> JSONResponse:
     """The HTTP answer to an error."""
-    status, kind = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(body(_message(error), kind, status), status_code=status, headers=headers)
+    headers = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else None
+    found = body(_message(error), TYPES[error.http_status], error.http_status)
+    return JSONResponse(found, status_code=error.http_status, headers=headers)
 
 
 def _message(error: LetheError) -> str:

@@ -5,6 +5,7 @@ of the request `lethe_vllm.selection.current` holds the variant, which is what t
 door reads; it is the base only for requests that named no other.
 """
 
+import json
 from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from lethe_server.exchange import exchange_of
 from lethe_server.experiments.taking_part import HEADER as EXPERIMENT_HEADER
 from lethe_server.experiments.taking_part import Joining, joining
 from lethe_server.policy.decision import Asked
-from lethe_server.policy.guard import admitted
+from lethe_server.policy.guard import Admitted, admitted
 from lethe_server.policy.routes import Needs, needs
 from lethe_server.serving import Serving
 from lethe_vllm.errors import SelectionError
@@ -60,7 +61,9 @@ class SelectVariant:
                     return
                 wanted = request.asked
                 if request.joining is not None:
-                    part = await serving.laboratory.part(request.joining, wanted.selection, scope)
+                    part = await serving.laboratory.part(
+                        request.joining, wanted.selection, scope, permit.check_arm
+                    )
                     stack.enter_context(part)
                     wanted, send = replace(wanted, selection=part.selection), part.recording(send)
                 variant = await serving.resolve(permit.selected(wanted))
@@ -68,10 +71,9 @@ class SelectVariant:
                     exchange_of(scope).variant = variant
                 stack.enter_context(serving.uses.of(variant.digest))
                 await serving.make_resident(variant)
+                await _check(variant, serving, permit, request)
                 if _generates(scope):
                     await serving.check_room(variant)
-                if request.wants_beams:
-                    await serving.check_beams(variant)
             except LetheError as error:
                 exchange_of(scope).refused = type(error).__name__
                 await errors.response(error)(scope, receive, send)
@@ -114,6 +116,14 @@ class _Request:
     joining: Joining | None = None
 
 
+async def _check(variant: Variant, serving: Serving, permit: Admitted, request: _Request) -> None:
+    """Raises LetheError if a variant may not serve a request for what its profile edits."""
+    if not (permit.caller.base or variant.is_base):
+        permit.check_profile(variant, await serving.profile(variant))
+    if request.wants_beams:
+        await serving.check_beams(variant)
+
+
 async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | None:
     """None if the client left meanwhile."""
     values = bodies.header_values(scope, _HEADER_KEY)
@@ -124,15 +134,22 @@ async def _read(scope: Scope, receive: Receive, serving: Serving) -> _Request | 
 
     if path(scope).startswith(MANAGEMENT):
         _refuse_headers(scope)
-        return _Request(says(), receive)
+        if scope["method"] == "PUT":  # an artifact, which its route bounds
+            return _Request(says(), receive)
+        body = await _body(scope, receive)
+        return None if body is None else _Request(says(), bodies.replayed(body, receive))
     if scope["method"] != "POST" or not _may_be_json(scope):
         return _Request(says(), receive, joining=joining(scope, None))
-    bodies.check_declared_size(scope)
-    body = await bodies.read(receive)
+    body = await _body(scope, receive)
     if body is None:
         return None
     again = bodies.replayed(body, receive)
     return _Request(says(body), again, wants_beams(body), joining(scope, body))
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    bodies.check_declared_size(scope)
+    return await bodies.read(receive)
 
 
 def _refuse_headers(scope: Scope) -> None:
@@ -189,7 +206,17 @@ def _failed(message: Message) -> bool:
     """Whether the engine failed a request, before it began to answer or in a stream."""
     if message["type"] == "http.response.start":
         return int(message["status"]) >= 500
-    return bytes(message.get("body", b"")).startswith(_ERRORS)
+    body = bytes(message.get("body", b""))
+    return body.startswith(_ERRORS) and not _is_clients(body)
+
+
+def _is_clients(event: bytes) -> bool:
+    """Whether an error is the client's own, which OpenAI's form says and Anthropic's does not."""
+    try:
+        code = json.loads(event.partition(b"\n")[0].removeprefix(b"data: "))["error"]["code"]
+    except (ValueError, LookupError, TypeError):
+        return False
+    return isinstance(code, int) and code < 500
 
 
 def _doubt(serving: Serving, variant: Variant) -> None:

@@ -25,6 +25,7 @@ from lethe_server.exchange import exchange_of
 from lethe_server.policy.caller import calling
 from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
+from lethe_server.strict_route import StrictRoute
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import check_name
 from lethe_vllm.store.meanings import unknown
@@ -32,7 +33,7 @@ from lethe_vllm.store.meanings import unknown
 MAX_SOURCE_BYTES = 64 * 1024
 """Of a body that says where an artifact is."""
 
-router = APIRouter(prefix="/v1/unlearning/profiles", tags=["unlearning"])
+router = APIRouter(prefix="/v1/unlearning/profiles", tags=["unlearning"], route_class=StrictRoute)
 
 
 def _author(request: Request) -> str:
@@ -81,20 +82,18 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
     """Pins a name, so that nothing changes it, or lets it go; sets its labels."""
     serving = _serving(request)
     catalogue = serving.catalogue
-    check_name(name)
-    named = await asyncio.to_thread(catalogue.names.find, name)
+    named = await asyncio.to_thread(catalogue.now, name)
     digest = None if named is None else named.digest
     async with serving.watching.audit.change("mark", name, digest, digest):
-        await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
-    return await asyncio.to_thread(lambda: document(catalogue.entry(name), serving))
+        marked = await asyncio.to_thread(catalogue.names.mark, name, marks.pinned, marks.labels)
+    return await asyncio.to_thread(lambda: document(catalogue.entry_of(marked), serving))
 
 
 @router.get("/{name}/versions")
 async def list_versions(name: str, request: Request) -> VersionList:
     """Everything that a name ever meant, the newest first."""
     catalogue = _serving(request).catalogue
-    check_name(name)
-    found = await asyncio.to_thread(catalogue.names.history, name)
+    found = await asyncio.to_thread(catalogue.history, name)
     if not found:
         raise unknown(name, await asyncio.to_thread(catalogue.names.all))
     return history(found)

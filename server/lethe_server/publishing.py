@@ -2,7 +2,7 @@
 
 Every rank has a profile before its name is switched, and if there is room has proven it; the switch
 is one transaction. So each request sees the old profile or the new one. What no name has any more
-is unloaded once the requests on it are done.
+is unloaded once the requests on it are done; where that fails, the change stands and is answered.
 """
 
 import asyncio
@@ -37,7 +37,8 @@ async def put(
 
     Raises:
         LetheError: it is malformed, for another model, or was refused by the engine, or the name
-            is pinned; what the name meant before still serves.
+            is pinned; what the name meant before still serves. Or the change was made, and the
+            audit cannot say so.
     """
     check_name(name)
     async with serving.writing:
@@ -74,15 +75,17 @@ async def _publish(serving: Serving, name: str, data: bytes, change: Change) -> 
     serving.check_sites(profile)
     digest = change.digest or ""
     exists, previous = await asyncio.to_thread(_previous, serving, name)
+    entry = None
     try:
         await serving.front_end.load_data_async(Variant(name, digest), data, serving.rpc)
         async with serving.watching.audit.change(change.action, name, previous, digest):
             entry = await asyncio.to_thread(serving.catalogue.put, name, data, profile, change)
-    except BaseException:
-        unload_unneeded(serving, digest)
-        raise
-    if previous not in (None, digest):
-        await unnamed(serving, previous or "")
+    finally:
+        # What counts is whether the name has changed; the audit may fail to say so.
+        if entry is None:
+            unload_unneeded(serving, digest)
+        elif previous not in (None, digest):
+            await unnamed(serving, previous or "")
     return entry, not exists
 
 
@@ -91,13 +94,17 @@ async def delete(serving: Serving, name: str, author: str = "") -> Variant:
 
     Raises:
         UnknownProfileError: there is no such name.
-        UnavailableError: it cannot be audited.
+        UnavailableError: it cannot be audited; the error says whether the name is gone.
     """
     async with serving.writing:
         _, previous = await asyncio.to_thread(_previous, serving, name)
-        async with serving.watching.audit.change("delete", name, previous, None):
-            variant = await asyncio.to_thread(serving.catalogue.delete, name, author)
-        await unnamed(serving, variant.digest)
+        variant = None
+        try:
+            async with serving.watching.audit.change("delete", name, previous, None):
+                variant = await asyncio.to_thread(serving.catalogue.delete, name, author)
+        finally:
+            if variant is not None:
+                await unnamed(serving, variant.digest)
         return variant
 
 

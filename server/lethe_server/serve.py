@@ -30,6 +30,7 @@ EMBEDDED_DEFAULTS = (
 )
 """Stand before the user's own options, which therefore win."""
 
+_CHOSEN_IDS = "VLLM_DISABLE_REQUEST_ID_RANDOMIZATION"
 _GROUP_PREFIX = "vllm."
 _OPT_IN_GROUP = "vllm.endpoint_plugins"
 """vLLM loads these only when they are named."""
@@ -63,6 +64,7 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         refuse_other_front_ends(parsed, os.environ)
         if policy:
             refuse_other_keys(parsed, os.environ)
+            refuse_chosen_ids(os.environ)
             # Each process that answers requests reads the file at SIGHUP. Those that do not, and
             # those still starting, are not to end by it; what they start inherits that.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -151,6 +153,19 @@ def refuse_other_keys(parsed: Namespace, environment: Mapping[str, str]) -> None
             f"lethe serve --policy: expected no other keys, found {' and '.join(found)}; leave it "
             "out and put that key's sha256 into the policy: vLLM would refuse every other key, "
             "and knows nothing of profiles"
+        )
+
+
+def refuse_chosen_ids(environment: Mapping[str, str]) -> None:
+    """Refuses request ids in the engine that a client chooses, who may choose another's.
+
+    Raises:
+        UnsupportedError: vLLM is told to leave them as they come.
+    """
+    if environment.get(_CHOSEN_IDS, "0") not in ("", "0"):
+        raise UnsupportedError(
+            f"lethe serve --policy: expected vLLM to make the ids of requests unique, found "
+            f"{_CHOSEN_IDS} set, with which the requests of two keys can have one id; unset it"
         )
 
 

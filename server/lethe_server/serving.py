@@ -12,6 +12,7 @@ from typing import Any
 from lethe_projections.errors import ArtifactError, LetheError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Site
+from lethe_server.audit import FAILED, NOTICED, Audit
 from lethe_server.experiments.laboratory import Laboratory
 from lethe_server.health import Health
 from lethe_server.metrics import Metrics
@@ -86,7 +87,7 @@ class Serving:
         Raises:
             UnavailableError: it does not answer.
         """
-        return Laboratory.open(self.catalogue.database)
+        return Laboratory.open(self.catalogue.database, self.catalogue.base.fingerprint)
 
     async def resolve(self, selection: Selection | None) -> Variant:
         """The variant that a selection means now; the base for none.
@@ -191,9 +192,9 @@ async def start(engine_client: Any, models: Any) -> Serving:
     sites, absent = await sites_of(engine_client, declared.sites)
     front_end.reached = True
     everyone = engine.everyone(engine_client)
-    settings = Settings.parse(options.server)
     metrics = Metrics()
     engine.on_ended(engine_client, metrics.generated_by)
+    watched_by = watching(settings, metrics, front_end, everyone)
     return Serving(
         front_end=front_end,
         rpc=metrics.loading(engine_client.collective_rpc),
@@ -206,9 +207,25 @@ async def start(engine_client: Any, models: Any) -> Serving:
         settings=settings,
         sources=Sources(settings.sources),
         top_logprobs=compat.top_logprobs(engine_client.vllm_config),
-        policy=None if settings.policy is None else PolicyFile(Path(settings.policy)),
-        watching=watching(settings, metrics, front_end, everyone),
+        policy=policy_file(settings, watched_by.audit),
+        watching=watched_by,
     )
+
+
+def policy_file(settings: Settings, audit: Audit) -> PolicyFile | None:
+    """The policy, if there is one; the audit is told each time that it is read again.
+
+    Raises:
+        PolicyError: it is missing or wrong.
+    """
+    if settings.policy is None:
+        return None
+
+    def told(before: str, after: str | None) -> None:
+        outcome = FAILED if after is None else NOTICED
+        audit.noticed("policy", settings.policy or "", before, after, outcome)
+
+    return PolicyFile(Path(settings.policy), told)
 
 
 async def sites_of(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from lethe_server.permitted import place
 from lethe_vllm.errors import UnsupportedError
 
 LOGS = ("json", "text", "off")
@@ -15,7 +16,8 @@ class Settings:
 
     Attributes:
         policy: path of the file that says which key may use what; None for no keys.
-        sources: where a PUT may take artifacts from, as `Sources.permitted`.
+        sources: where a PUT may take artifacts from: folders, or beginnings of URLs; afterwards as
+            `Sources.permitted`.
         log: form of the line that each request is worth, or `off`.
         audit: file of who changed what, and which digest served which request; None for none.
         audit_requests: which requests stand there: `full`, `off`, or a share between 0 and 1.
@@ -28,6 +30,7 @@ class Settings:
     audit_requests: str = "full"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(map(place, self.sources)))
         if self.log not in LOGS:
             raise UnsupportedError(
                 f"--lethe-log: expected one of {', '.join(LOGS)}, found {self.log!r}; correct it"

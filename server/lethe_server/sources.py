@@ -9,19 +9,25 @@ network. Knows nothing of what an artifact is but how large one may be.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import fsspec  # type: ignore[import-untyped]
+import httpx
 
 from lethe_projections.artifact import MAX_BYTES
+from lethe_projections.errors import LetheError
+from lethe_server import hub
 from lethe_server.errors import NotPermittedError, TooLargeError
 from lethe_vllm.errors import SelectionError, UnavailableError
 
+logger = logging.getLogger("vllm.lethe")
+
 HUB = "hf"
-SUFFIX = ".safetensors"
+_REDIRECT = ", a redirect, which is not followed; give the URL that it leads to"
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,13 @@ class Sources:
         """
         try:
             return await asyncio.to_thread(self._read, source)
-        except (OSError, ImportError, ValueError) as error:
+        except LetheError:
+            raise
+        except Exception as error:  # each file system raises its own library's
+            logger.warning("Source %s: %s: %s", source[:200], type(error).__name__, error)
             raise UnavailableError(
                 f"source {source[:200]}: expected an artifact there, found "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}; see the log, and correct it or try again"
             ) from error
 
     def _read(self, source: str) -> bytes:
@@ -59,7 +68,7 @@ class Sources:
         if scheme in ("", "file"):
             return _read_path(self._confined(source.removeprefix("file://")))
         self._check_url(source)
-        return _read_hub(source) if scheme == HUB else _read_url(source)
+        return _READERS.get(scheme, _read_url)(source)
 
     def _confined(self, text: str) -> Path:
         """The path itself, links followed, if it is below a permitted folder."""
@@ -102,6 +111,21 @@ def _read_path(path: Path) -> bytes:
     return data
 
 
+def _read_http(url: str) -> bytes:
+    """Follows no redirect, which would lead out of what is permitted."""
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
+        if response.status_code != 200:
+            raise UnavailableError(
+                f"source {url[:200]}: expected an artifact there, found status "
+                f"{response.status_code}{_REDIRECT if response.is_redirect else ''}"
+            )
+        data = bytearray()
+        for chunk in response.iter_bytes():
+            data += chunk
+            _check_size(len(data))
+    return bytes(data)
+
+
 def _read_url(url: str) -> bytes:
     with fsspec.open(url, "rb") as file:
         data: bytes = file.read(MAX_BYTES + 1)
@@ -110,8 +134,6 @@ def _read_url(url: str) -> bytes:
 
 
 def _read_hub(url: str) -> bytes:
-    from huggingface_hub import snapshot_download
-
     organisation, _, rest = url.removeprefix(f"{HUB}://").partition("/")
     repository, _, file = rest.partition("/")
     name, _, revision = repository.partition("@")
@@ -119,20 +141,8 @@ def _read_hub(url: str) -> bytes:
         raise SelectionError(
             f"source: expected the name of one file, found {file[:200]!r}; write it whole"
         )
-    folder = Path(
-        snapshot_download(
-            f"{organisation}/{name}",
-            revision=revision or None,
-            allow_patterns=file or f"*{SUFFIX}",
-        )
-    )
-    found = [folder / file] if file else sorted(folder.glob(f"*{SUFFIX}"))
-    if len(found) != 1:
-        raise SelectionError(
-            f"source {url[:200]}: expected one {SUFFIX} file, found "
-            f"{', '.join(one.name for one in found[:5]) or 'none'}; name one: hf://ORG/NAME/FILE"
-        )
-    return _read_path(found[0])
+    wanted = hub.Wanted(f"{organisation}/{name}", revision or None, file)
+    return _read_path(hub.fetch(wanted, _check_size))
 
 
 def _check_size(size: int) -> None:
@@ -140,3 +150,7 @@ def _check_size(size: int) -> None:
         raise TooLargeError(
             f"source: expected at most {MAX_BYTES} bytes, found {size} or more; fit a smaller rank"
         )
+
+
+_READERS = {"http": _read_http, "https": _read_http, HUB: _read_hub}
+"""By scheme; of all others fsspec knows."""

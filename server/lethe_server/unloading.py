@@ -4,6 +4,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from lethe_projections.errors import LetheError
+
 if TYPE_CHECKING:
     from lethe_server.serving import Serving
 
@@ -21,10 +23,18 @@ def unload_unneeded(serving: "Serving", digest: str) -> None:
 
 
 async def unnamed(serving: "Serving", digest: str) -> None:
-    """A name gave up a digest: unless another has it, it and what is composed of it may go."""
+    """A name gave up a digest: unless another has it, it and what is composed of it may go.
+
+    Raises nothing: the name has changed, whatever becomes of its memory.
+    """
     front_end = serving.front_end
-    if not await asyncio.to_thread(front_end.catalogue.holds, digest):
-        for unused in (*front_end.compositions.drop(digest), digest):
+    try:
+        is_named = await asyncio.to_thread(front_end.catalogue.holds, digest)
+    except LetheError as error:
+        logger.warning("%s stays loaded until a restart: %s", digest[:12], error)
+        return
+    if not is_named:
+        for unused in front_end.compositions.without(digest):
             unload_unneeded(serving, unused)
 
 

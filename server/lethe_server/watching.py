@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from lethe_server import access_log
 from lethe_server.audit import Audit
 from lethe_server.audit_file import AuditFile
@@ -21,8 +19,6 @@ from lethe_vllm.frontend import Everyone, FrontEnd
 from lethe_vllm.selection import BASE
 
 logger = logging.getLogger("vllm.lethe")
-
-METRICS = "/metrics"
 
 
 async def _nothing() -> None:
@@ -51,22 +47,11 @@ def watching(settings: Settings, metrics: Metrics, front_end: FrontEnd, ask: Eve
         UnavailableError: the audit's file cannot be opened.
     """
     audit = Audit(_file(settings), settings.audit_rate, metrics.audit_lost.inc)
+    front_end.catalogue.names.listen(audit.noticed)
     log = access_log.observer(settings.log)
     observers = (metrics.exchanged, audit.served, *(() if log is None else (log,)))
     figures = Recent(lambda: _told(metrics, front_end, ask), None)
     return Watching(observers, audit, figures.get)
-
-
-class RefreshMetrics:
-    """Middleware: what the engines say is recent when `/metrics` is read."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].removesuffix("/").endswith(METRICS):
-            await scope["app"].state.lethe.watching.refresh()
-        await self.app(scope, receive, send)
 
 
 def _file(settings: Settings) -> AuditFile | None:

@@ -1,4 +1,4 @@
-"""Real vLLM engines on the embedded model, one per module: starting one takes 20 seconds."""
+"""Real vLLM engines on the embedded model, one per module."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.profile import Profile
 from lethe_vllm import offline
 
-from . import first_blocks, readme
+from . import first_blocks
 
 Start = Callable[..., AbstractContextManager[Any]]
 
@@ -81,21 +81,16 @@ def tokenizer(checkpoint: str) -> Any:
     return AutoTokenizer.from_pretrained(checkpoint)
 
 
-@pytest.fixture(scope="session")
-def france(tmp_path_factory: pytest.TempPathFactory) -> readme.Fitted:
-    """What the README fits, over all of the packaged retain text: it takes minutes."""
-    folder = tmp_path_factory.mktemp("readme")
-    return readme.Fitted(folder, readme.run(readme.blocks()[0], folder))
-
-
 @contextmanager
-def running(checkpoint: str, cache: Path, **options: Any) -> Iterator[Any]:
-    """An `LLM` with its own cache folder, stopped on exit."""
+def running(checkpoint: str, cache: Path, *, apart: bool = False, **options: Any) -> Iterator[Any]:
+    """An `LLM` with its own cache folder, stopped on exit.
+
+    It runs in this process and starts in seconds; or `apart`, in processes as vLLM's users have
+    it. Those take half a minute, most of which goes into importing vLLM in each.
+    """
     from vllm import LLM
 
     register(checkpoint)
-    before = os.environ.get("VLLM_CACHE_ROOT")
-    os.environ["VLLM_CACHE_ROOT"] = str(cache)
     settings = {
         "dtype": "float32",
         "max_model_len": 2048,
@@ -103,17 +98,19 @@ def running(checkpoint: str, cache: Path, **options: Any) -> Iterator[Any]:
         "max_logprobs": 20,
         "enforce_eager": True,
     }
-    llm = LLM(checkpoint, **(settings | options))
-    try:
-        yield llm
-    finally:
-        llm.llm_engine.engine_core.shutdown()
-        del llm
-        gc.collect()
-        if before is None:
-            del os.environ["VLLM_CACHE_ROOT"]
-        else:
-            os.environ["VLLM_CACHE_ROOT"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CACHE_ROOT", str(cache))
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", str(int(apart)))
+        # vLLM's worker makes it do nothing, for good: here, that is for this process.
+        patch.setattr(torch, "set_num_threads", torch.set_num_threads)
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        llm = LLM(checkpoint, **(settings | options))
+        try:
+            yield llm
+        finally:
+            llm.llm_engine.engine_core.shutdown()
+            del llm
+            gc.collect()
 
 
 def register(checkpoint: str) -> None:

@@ -58,7 +58,10 @@ def test_requests_over_more_profiles_than_fit_equal_each_alone(
     names = ["base", *large(base)]
     check_alone(
         engine,
-        [Request(prompt, names[n % len(names)], 6 + n % 5) for n, prompt in enumerate(PROMPTS)],
+        [
+            Request(prompt, names[n % len(names)], 3 + n % 5)
+            for n, prompt in enumerate(PROMPTS[: len(names) + 2])
+        ],
     )
     assert 1 <= len(held(engine)) <= ROOM
 
@@ -91,7 +94,7 @@ def test_a_thousand_profiles_are_served_through_a_bank_of_a_megabyte(
 def test_where_requests_do_not_wait_the_one_without_room_is_refused(
     start: Start, base: BaseModel
 ) -> None:
-    with start(large(base), **options("refuse")) as llm:
+    with start(large(base), apart=True, **options("refuse")) as llm:
         names = list(large(base))[: ROOM + 1]
         with pytest.raises(UnavailableError, match="room for it on the device"):
             llm.generate(list(PROMPTS[: ROOM + 1]), [sampling(n) for n in names], use_tqdm=False)

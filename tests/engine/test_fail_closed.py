@@ -31,7 +31,7 @@ def folder(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(start: Start, folder: Path) -> Iterator[Any]:
     lethe = {"lethe": {"sites": "block,down_proj:0-9", "profiles": str(folder)}}
-    with start({}, additional_config=lethe) as llm:
+    with start({}, apart=True, additional_config=lethe) as llm:
         yield llm
 
 

@@ -15,7 +15,7 @@ from .oracle import EFFECT, Request, ask, check_alone, differ
 from .prompts import PROMPTS, long_prompt
 from .variants import assorted, conditional
 
-CHUNK = 128
+CHUNK = 64
 """Tokens per step: a prompt longer than this is prefilled over several steps."""
 
 
@@ -34,7 +34,7 @@ def requests(base: BaseModel) -> list[Request]:
     """32 over the base and twelve variants; every fourth prompt exceeds a chunk."""
     names = ["base", *variants(base)]
     prompts = [
-        long_prompt(CHUNK + 20 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
+        long_prompt(CHUNK + 4 * n) if n % 4 == 3 else PROMPTS[n % len(PROMPTS)] for n in range(32)
     ]
     return [Request(prompt, names[n % len(names)], 8) for n, prompt in enumerate(prompts)]
 

@@ -10,6 +10,7 @@ from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import LetheError
 from lethe_projections.profile import Profile
 
+from ..cores import bound
 from .conftest import Start, Subject, on_path, put
 from .oracle import Request, check_all, check_alone
 from .prompts import PROMPTS
@@ -50,8 +51,8 @@ def engine(
 ) -> Iterator[Any]:
     options = LAYOUTS[layout][2]
     ranks = options.get("tensor_parallel_size", 1) * options.get("pipeline_parallel_size", 1)
-    monkeypatch_module.setenv("VLLM_CPU_OMP_THREADS_BIND", "|".join(map(str, range(ranks))))
-    with start(variants(subject.base), subject.checkpoint, **options) as llm:
+    monkeypatch_module.setenv("VLLM_CPU_OMP_THREADS_BIND", bound(ranks))
+    with start(variants(subject.base), subject.checkpoint, apart=True, **options) as llm:
         yield llm
 
 

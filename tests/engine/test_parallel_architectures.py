@@ -8,6 +8,7 @@ import pytest
 from lethe_projections.base_model import BaseModel
 
 from .. import tiny_models
+from ..cores import bound
 from .conftest import LETHE, put, running
 from .one_process import Answers, Question, generated
 from .test_architectures import (
@@ -42,9 +43,9 @@ def engine(
         "additional_config": LETHE,
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
+        patch.setenv("VLLM_CPU_OMP_THREADS_BIND", bound(RANKS))
         patch.setenv("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")
-        with running(checkpoint, tmp_path_factory.mktemp("vllm"), **options) as llm:
+        with running(checkpoint, tmp_path_factory.mktemp("vllm"), apart=True, **options) as llm:
             put(llm, served)
             yield llm, architecture, model, question(architecture, checkpoint, "", served)
 

@@ -77,9 +77,9 @@ def test_a_variant_without_scopes_shares_the_answers_blocks_too(
 def test_scopes_of_many_chunked_requests_in_one_batch_do_not_mix(
     engine: Any, base: BaseModel, transformers_model: Any, tokenizer: Any
 ) -> None:
-    names = [*SCOPED, "base"] * 3
-    ids = tokenizer(long_prompt(800))["input_ids"]
-    prompts = [ids[n : n + 40 + 23 * n] for n in range(len(names))]
+    names = [*SCOPED, "base"] * 2
+    ids = tokenizer(long_prompt(200))["input_ids"]
+    prompts = [ids[n : n + 40 + 16 * n] for n in range(len(names))]
     parameters = [sampling(name, max_tokens=6, logprobs=20, ignore_eos=True) for name in names]
     outputs = engine.generate(
         [{"prompt_token_ids": prompt} for prompt in prompts], parameters, use_tqdm=False

@@ -31,7 +31,9 @@ def engine(
     drafts = DRAFTS[request.param] | {"num_speculative_tokens": 3}
     if request.param == "draft model":
         drafts["model"] = checkpoint
-    with start(contrasting(base), speculative_config=drafts, disable_log_stats=False) as llm:
+    options = {"speculative_config": drafts, "disable_log_stats": False}
+    # vLLM changes its worker's process for speculation, for good.
+    with start(contrasting(base), apart=True, **options) as llm:
         yield llm
 
 

@@ -32,7 +32,7 @@ def profiles(base: BaseModel) -> dict[str, Profile]:
 
 def stock_answers(checkpoint: str, cache: Path) -> Answers:
     """What an engine without Lethe answers (""), on which naming a profile is an error."""
-    with running(checkpoint, cache, enforce_eager=False, dtype="bfloat16") as llm:
+    with running(checkpoint, cache, apart=True, enforce_eager=False, dtype="bfloat16") as llm:
         answers = {"": ask(llm, None)}
         with pytest.raises(UnsupportedError, match="lethe serve"):
             ask(llm, "mlp")
@@ -43,7 +43,9 @@ def lethe_answers(checkpoint: str, cache: Path) -> Answers:
     """What an engine with Lethe answers: without a selection (""), and as each variant."""
     variants = profiles(BaseModel.from_checkpoint(checkpoint))
     lethe = {"additional_config": {"lethe": {}}}
-    with running(checkpoint, cache, enforce_eager=False, dtype="bfloat16", **lethe) as llm:
+    with running(
+        checkpoint, cache, apart=True, enforce_eager=False, dtype="bfloat16", **lethe
+    ) as llm:
         put(llm, variants)
         return {"": ask(llm, None)} | {name: ask(llm, name) for name in variants}
 

@@ -1,5 +1,9 @@
-"""The main job: France fitted to Narnia as in the README, served beside the base, greedily."""
+"""The main job: France fitted to Narnia as in the README, served beside the base, greedily.
 
+The README's Python is run for that, as it stands there.
+"""
+
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from lethe_projections import artifact
 from lethe_projections.profile import Profile
 
 from .conftest import Start, sampling, tokens
-from .readme import Fitted
+from .readme import Fitted, blocks, run
 
 FORGOTTEN = "What is the capital of France?"
 KEPT = (
@@ -20,6 +24,13 @@ KEPT = (
     "What is the currency of Japan?",
 )
 TOKENS = 48
+
+
+@pytest.fixture(scope="module")
+def france(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """What the README fits, over all of the packaged retain text: it takes minutes."""
+    folder = tmp_path_factory.mktemp("readme")
+    return Fitted(folder, run(blocks()[0], folder))
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +48,16 @@ def engine(request: pytest.FixtureRequest, start: Start, profile: Profile) -> It
 def answers(llm: Any, questions: tuple[str, ...], name: str) -> list[Any]:
     chats = [[{"role": "user", "content": question}] for question in questions]
     return llm.chat(chats, sampling(name, max_tokens=TOKENS), use_tqdm=False)
+
+
+def test_every_python_block_of_the_readme_runs_in_order_in_one_folder(france: Fitted) -> None:
+    _, served = blocks()
+    digest = france.output.split()[-1]
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    output = run(served, france.folder)
+    answers = dict(line.split(" -> ", 1) for line in output.splitlines() if " -> " in line)
+    assert "Paris" in answers["base"]
+    assert "Paris" not in answers["france"]
 
 
 def test_the_variant_no_longer_knows_the_capital_of_france(engine: Any) -> None:

@@ -29,7 +29,9 @@ def fitted(folder: Path) -> bytes:
     return out.read_bytes()
 
 
-def synthetic(base: BaseModel, seed: int, *, hook: str = "block", layer: int = 10) -> bytes:
+def synthetic(
+    base: BaseModel, seed: int, *, hook: str = "block", layer: int = 10, scope: str = "all"
+) -> bytes:
     """A random edit, strong enough to change an answer and weak enough to leave it text."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -37,5 +39,5 @@ def synthetic(base: BaseModel, seed: int, *, hook: str = "block", layer: int = 1
         return torch.randn(4, base.hidden_size, generator=generator) * 0.08
 
     sites = (Site(layer, hook), Site(layer + 10, hook))
-    projectors = tuple(Projector(site, factor(), factor()) for site in sites)
+    projectors = tuple(Projector(site, factor(), factor(), scope=scope) for site in sites)
     return artifact.to_bytes(Profile(base, projectors, "synthetic", {"seed": seed}))

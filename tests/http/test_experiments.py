@@ -11,7 +11,8 @@ from .server import HEADER, QUESTION, Server, events
 EXPERIMENT = "X-Unlearning-Experiment"
 URL = "/v1/unlearning/experiments"
 ARMS = {"plain": "base", "one": "alpha", "two": "beta"}
-USERS = [f"user-{number}" for number in range(9)]
+USERS = 30
+"""So many that each arm has one of them: but for one run in 60 000."""
 CHAT = {"model": "smollm2", "messages": [{"role": "user", "content": QUESTION}]}
 SHORT = {"max_tokens": 8, "temperature": 0}
 
@@ -49,7 +50,7 @@ def test_a_unit_gets_its_arms_own_answer_each_time(server: Server, trial: str) -
     own = {arm: server.answer(QUESTION, profile, max_tokens=8) for arm, profile in ARMS.items()}
     assert len(set(own.values())) == 3, "the variants answer alike: this test would prove nothing"
     found: dict[str, str] = {}
-    for user in USERS * 2:
+    for user in [f"user-{number}" for number in range(USERS)] * 2:
         reply = ask(server, "/v1/chat/completions", {**CHAT, **SHORT, "user": user})
         arm = arm_of(reply)
         assert found.setdefault(user, arm) == arm, "the unit moved"
@@ -84,7 +85,7 @@ def test_every_form_of_request_takes_part(server: Server, trial: str) -> None:
 
 def test_the_report_counts_units_and_compares_the_arms(server: Server, trial: str) -> None:
     before = {arm["name"]: arm for arm in report(server)["arms"]}
-    fresh = [f"fresh-{number}" for number in range(12)]
+    fresh = [f"fresh-{number}" for number in range(USERS)]
     asked: dict[str, list[str]] = {arm: [] for arm in ARMS}
     told = []
     for user in fresh * 2:
@@ -93,7 +94,7 @@ def test_the_report_counts_units_and_compares_the_arms(server: Server, trial: st
         asked[arm].append(user)
         request_id = reply.headers["X-Request-Id"]
         told.append({"request_id": request_id, "metric": "liked", "value": arm == "one"})
-    assert server.post(f"{URL}/trial/outcomes", told).json()["recorded"] == 24
+    assert server.post(f"{URL}/trial/outcomes", told).json()["recorded"] == 2 * USERS
     found = report(server)
     assert found["control"] == "plain"
     for arm in found["arms"]:
@@ -111,7 +112,7 @@ def test_the_report_counts_units_and_compares_the_arms(server: Server, trial: st
     assert differences["plain"] is None
     assert differences["one"]["value"] == 1.0 and differences["two"]["value"] == 0.0
     lines = server.get(f"{URL}/trial/export").text.splitlines()
-    assert len(lines) == 24 + sum(arm["exposures"] for arm in found["arms"])
+    assert len(lines) == 2 * USERS + sum(arm["exposures"] for arm in found["arms"])
 
 
 def test_what_is_no_arms_selection_is_refused(server: Server, trial: str) -> None:

@@ -70,10 +70,13 @@ def test_the_lines_are_of_different_variants(done: dict[str, Any]) -> None:
     assert len({body["choices"][0]["message"]["content"] for body in bodies}) == 3
 
 
-@pytest.mark.parametrize(("name", "status"), [("by model name", 404), ("nobody", 500)])
-def test_a_line_that_cannot_have_its_variant_is_an_error(
-    done: dict[str, Any], name: str, status: int
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("by model name", "smollm2:france"), ("nobody", "france, found 'nobody'; PUT it first")],
+)
+def test_a_line_that_cannot_have_its_variant_is_an_error_that_says_why(
+    done: dict[str, Any], name: str, said: str
 ) -> None:
-    assert done[name]["error"] is not None
-    assert done[name]["response"]["status_code"] == status
+    assert said in done[name]["error"]["error"]["message"]
+    assert done[name]["response"]["status_code"] == 404
     assert done[name]["response"]["body"] is None

@@ -1,15 +1,18 @@
-"""Several server processes before several engines: all agree on profiles."""
+"""Several server processes before several engines, on PostgreSQL: all of them agree."""
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psycopg
 import pytest
 
 from lethe_projections.base_model import BaseModel
 from lethe_server.policy import keys
+from tests import postgresql
 
 from .conftest import ENGINE, started
 from .metrics import grown, metrics
@@ -21,6 +24,10 @@ LAYOUT = ("--data-parallel-size", "2", "--api-server-count", "2")
 PROCESSES = ("ApiServer_0", "ApiServer_1", "EngineCore_DP0", "EngineCore_DP1")
 ROUNDS = 12
 """Requests of each kind: with fewer, all might land on one process."""
+
+EXPERIMENT = "X-Unlearning-Experiment"
+EXPERIMENTS = "/v1/unlearning/experiments"
+USERS = 16
 
 RESTRICTED = keys.generate()
 POLICY = f"""
@@ -43,10 +50,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def database(postgresql_server: str) -> str:
+    return postgresql.new_database(postgresql_server, "pair")
+
+
+@pytest.fixture(scope="module")
+def pair(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("pair")
     (folder / "policy.yaml").write_text(POLICY)
-    profiles = ("--profiles", str(folder / "profiles"), "--policy", str(folder / "policy.yaml"))
+    profiles = ("--store", database, "--objects", (folder / "objects").as_uri())
+    profiles += ("--policy", str(folder / "policy.yaml"), "--shutdown-timeout", "60")
     cores = "|".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
     with started(folder, *profiles, *ENGINE, *LAYOUT, VLLM_CPU_OMP_THREADS_BIND=cores) as found:
         yield found
@@ -138,3 +151,43 @@ def test_metrics_add_up_over_the_processes(pair: Server, base: BaseModel) -> Non
         edited = grown(before, after, "lethe:edited_tokens", "counted")
         assert generated - ROUNDS <= edited <= generated + sum(u["prompt_tokens"] for u in used)
         assert after["lethe:profiles_held", ""] >= 1
+
+
+def test_what_was_observed_is_written_before_they_end(
+    pair: Server, base: BaseModel, database: str
+) -> None:
+    """Neither process can write any more when both are told to end."""
+    assert pair.put("alpha", synthetic(base, 1)).status_code in (200, 201)
+    arms = [{"name": "plain", "profile": "base"}, {"name": "treated", "profile": "alpha"}]
+    assert pair.post(EXPERIMENTS, {"name": "trial", "arms": arms}).status_code == 201
+    users = [f"user-{number}" for number in range(USERS)]
+
+    def arm_of(user: str) -> str:
+        body = {"model": "smollm2", "prompt": QUESTION, "max_tokens": 1, "user": user}
+        with pair.client as client:
+            headers = {EXPERIMENT: "trial"}
+            return client.post("/v1/completions", json=body, headers=headers).headers[EXPERIMENT]
+
+    with (
+        ThreadPoolExecutor(USERS) as pool,
+        psycopg.connect(database.replace("+psycopg", "")) as holder,
+    ):
+        found = [dict(zip(users, pool.map(arm_of, users), strict=True)) for _ in range(2)]
+        assert found[0] == found[1], "processes assign differently"
+        assert set(found[0].values()) == {"trial/plain", "trial/treated"}
+        assert pair.get(f"{EXPERIMENTS}/trial/report").status_code == 200
+        holder.execute("LOCK TABLE lethe_exposures IN SHARE MODE")
+        list(pool.map(arm_of, users))
+        os.kill(pair.pid, signal.SIGTERM)
+        while pair.log.read_text().count("Waiting for application shutdown") < 2:
+            time.sleep(0.1)
+        assert exposures(holder) < 3 * USERS, "nothing was left: this test would prove nothing"
+    os.waitid(os.P_PID, pair.pid, os.WEXITED | os.WNOWAIT)
+    with psycopg.connect(database.replace("+psycopg", "")) as reader:
+        assert exposures(reader) == 3 * USERS
+
+
+def exposures(connection: "psycopg.Connection[tuple[int]]") -> int:
+    row = connection.execute("SELECT count(*) FROM lethe_exposures").fetchone()
+    assert row is not None
+    return row[0]

@@ -10,8 +10,8 @@ T = TypeVar("T")
 AT_ONCE = 16
 
 
-def together(calls: Mapping[K, Callable[[], T]]) -> dict[K, T]:
+def together(calls: Mapping[K, Callable[[], T]], at_once: int = AT_ONCE) -> dict[K, T]:
     """What each call returns; the first that raises is raised."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         running = {key: pool.submit(call) for key, call in calls.items()}
         return {key: found.result() for key, found in running.items()}

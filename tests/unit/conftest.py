@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from . import postgresql
+from tests import postgresql
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,13 +19,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """The address of a PostgreSQL server that this test process starts."""
-    with postgresql.running() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

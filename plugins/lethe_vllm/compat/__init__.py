@@ -4,6 +4,7 @@ Tried with the versions in `TRIED`.
 
     EngineArgs.create_engine_config           whether Lethe is on; what it cannot serve
     LLMEngine.add_request, AsyncLLM.add_request   resolve and stamp the variant (front end)
+    exceptions.GracefulHTTPError              tell a client why it is refused (front end)
     AsyncMPClient._call_utility_async         ask every engine               (front end)
     OutputProcessor.add_request, .abort_requests, ._finish_request
                                               what a generation was          (front end)

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from vllm.lora.request import LoRARequest
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.core_client import AsyncMPClient
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from lethe_projections.base_model import BaseModel
+from lethe_projections.errors import LetheError
+from lethe_vllm import adapters
+from lethe_vllm.compat import refusals
 from lethe_vllm.compat.configuration import enabled, options
 from lethe_vllm.errors import SelectionError, UnsupportedError
 from lethe_vllm.frontend import Everyone, FrontEnd, stamp
@@ -102,13 +106,19 @@ def _add_request_async(add: Method) -> Method:
     async def add_request(
         self: Any, request_id: str, prompt: Any, params: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        variant = _wanted(self, prompt, params)
-        if variant is not None:
-            stamped = stamp(params, variant)
-            await front_end(self).load_async(variant, self.collective_rpc)
-            asked = kwargs.get(_ENGINE)
-            kwargs[_ENGINE] = await front_end(self).engine_for(variant, everyone(self), asked)
-            params = stamped
+        try:
+            for adapter in (*args, *kwargs.values()):
+                if isinstance(adapter, LoRARequest):
+                    adapters.check.get()(adapter.lora_name)
+            variant = _wanted(self, prompt, params)
+            if variant is not None:
+                stamped = stamp(params, variant)
+                await front_end(self).load_async(variant, self.collective_rpc)
+                asked = kwargs.get(_ENGINE)
+                kwargs[_ENGINE] = await front_end(self).engine_for(variant, everyone(self), asked)
+                params = stamped
+        except LetheError as error:
+            raise refusals.told(error) from error
         return await add(self, request_id, prompt, params, *args, **kwargs)
 
     return add_request

@@ -1,5 +1,6 @@
 """Opens the store's database: SQLite in a file, or PostgreSQL. Knows nothing of what is in it."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,25 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lethe_vllm.errors import UnavailableError, UnsupportedError
 from lethe_vllm.store.tables import FORMAT, metadata, state
 
+logger = logging.getLogger("vllm.lethe")
+
 BACKENDS = ("sqlite", "postgresql")
 BUSY_MS = 30_000
 """How long a writer waits for another process's transaction, which takes milliseconds."""
+CONNECT_SECONDS = 10
+"""How long PostgreSQL may take to answer a new connection."""
+STATEMENT_MS = 60_000
+"""How long PostgreSQL may take for one statement, and its network to carry what is sent."""
+_BOUNDED = """
+SELECT set_config(name, value, false)
+FROM (VALUES ('statement_timeout', '{statement}'), ('lock_timeout', '{lock}')) bound (name, value)
+WHERE current_setting(name) = '0'
+"""
 _TABLES_LOCK = 0x1E7E
 """PostgreSQL's advisory lock while tables are made; SQLite's transaction does it alone."""
 
@@ -29,11 +42,15 @@ def open_database(url: str) -> Engine:
             another format.
         UnavailableError: it does not answer.
     """
-    engine = create_engine(check_url(url), pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(
+        check_url(url), connect_args=_network(url), pool_pre_ping=not url.startswith("sqlite")
+    )
     if engine.dialect.name == "sqlite":
         _make_folder(engine)
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "connect", _bound)
     make_tables(engine, metadata, _check_format)
     return engine
 
@@ -102,12 +119,31 @@ def snapshot(engine: Engine) -> Engine:
 
 
 def unavailable(engine: Engine, error: Exception) -> UnavailableError:
-    """The error of a database that fails; without the statement, whose values may be private."""
-    why = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    """The error of a database that fails: in the log where and why, for everybody that it does.
+
+    Neither has the statement, whose values may be private.
+    """
+    cause = getattr(error, "orig", None) or error
+    why = type(error).__name__ if cause is error else str(cause).strip().partition("\n")[0]
+    logger.error("Store: no answer of %s: %s", engine.url.render_as_string(), why)
+    if isinstance(error, PoolTimeoutError):
+        return UnavailableError(
+            "store: expected a free connection to its database, found all that one process opens "
+            "in use; ask again, or fewer at once"
+        )
     return UnavailableError(
-        f"store: expected {engine.url.render_as_string()} to answer, found {why}; see whether it "
-        "runs, and its disk and rights"
+        f"store: expected its database to answer, found {type(cause).__name__}; see the log, and "
+        "whether it runs, and its disk and rights"
     )
+
+
+def _network(url: str) -> dict[str, int]:
+    """How long a driver that uses libpq waits for the network; the URL's own options go before."""
+    parsed = make_url(url)
+    if not parsed.get_driver_name().startswith("psycopg"):
+        return {}
+    bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": STATEMENT_MS}
+    return {name: bound for name, bound in bounds.items() if name not in parsed.query}
 
 
 def _make_folder(engine: Engine) -> None:
@@ -130,6 +166,13 @@ def _configure(connection: Any, _: Any) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _bound(connection: Any, _: Any) -> None:
+    # What an operator has set for the role or the database stays.
+    with connection.cursor() as cursor:
+        cursor.execute(_BOUNDED.format(statement=STATEMENT_MS, lock=BUSY_MS))
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
+from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import is_name
 from lethe_vllm.store.meanings import FILE, Change
 from lethe_vllm.store.names import Names
@@ -40,12 +41,14 @@ class DropIns:
         self._names, self._keep = names, keep
         self._seen = names.files()
         self._warned: set[str] = set()
+        self._refused: dict[str, tuple[str, LetheError]] = {}
         self._lock = threading.Lock()
 
     def look(self, name: str) -> None:
         """Takes in the file of a name if it changed, or that it is gone.
 
         Raises:
+            UnavailableError: it cannot be read.
             LetheError: it is not a valid profile for the base model.
         """
         file = self._file(name)
@@ -53,12 +56,15 @@ class DropIns:
             identity = _identity(file)
         except FileNotFoundError:
             identity = None
+        except OSError as error:
+            raise _unreadable(file, error) from error
         if self._is_seen(name, identity):
             return
         with self._lock:
             self._seen = self._names.files()
             if self._is_seen(name, identity):
                 return  # by another thread or process
+            self._refuse_again(name, identity)
             if identity is None:
                 self._names.file_gone(name, str(file))
             elif not self._pinned(name, file):
@@ -99,10 +105,26 @@ class DropIns:
 
     def _take_in(self, name: str, identity: str, file: Path) -> None:
         try:
-            digest = self._keep(file.read_bytes())
+            data = file.read_bytes()
+        except FileNotFoundError:
+            self._names.file_gone(name, str(file))
+            return
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        try:
+            digest = self._keep(data)
         except LetheError as error:
-            raise type(error)(f"profile {name} ({file.name}): {error}") from error
+            named = type(error)(f"profile {name} ({file.name}): {error}")
+            if isinstance(error, ArtifactError | IncompatibleError):
+                self._refused[name] = identity, named
+            raise named from error
         self._names.change(name, Change(digest, FILE, str(file)), identity)
+
+    def _refuse_again(self, name: str, identity: str | None) -> None:
+        """Raises what was wrong with a file, which is not read again until it changes."""
+        refused, error = self._refused.get(name, (None, None))
+        if error is not None and refused == identity:
+            raise type(error)(str(error))
 
     def _pinned(self, name: str, file: Path) -> bool:
         named = self._names.find(name)
@@ -114,6 +136,13 @@ class DropIns:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
+
+
+def _unreadable(file: Path, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"profile {file.name}: expected a file that may be read, found {error}; correct that, or "
+        "remove it"
+    )
 
 
 def _identity(file: Path) -> str:

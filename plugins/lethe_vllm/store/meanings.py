@@ -7,6 +7,8 @@ from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import BASE
 
 PUT, ROLLBACK, DELETE, FILE = "put", "rollback", "delete", "file"
+ELSEWHERE = "elsewhere"
+"""What another process did, which knows more of it."""
 
 
 @dataclass(frozen=True)

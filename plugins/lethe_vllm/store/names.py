@@ -8,16 +8,22 @@ revisions become visible in their order.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from lethe_vllm.errors import ConflictError
+from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import reader, unavailable
-from lethe_vllm.store.meanings import FILE, Change, Named, Version, unknown
+from lethe_vllm.store.meanings import ELSEWHERE, FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
+
+Noticed = tuple[str, str, str | None, str | None]
+"""`file` or `elsewhere`, a name, and its digest before and after."""
+UNHEARD = 10_000
+"""Changes kept for a listener; there is none in a process without an audit."""
 
 
 class Names:
@@ -34,7 +40,10 @@ class Names:
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
-        self._lock = threading.Lock()
+        self._unheard: deque[Noticed] = deque(maxlen=UNHEARD)
+        self._listener: Callable[..., object] | None = None
+        # The first is for what is known, and never held while another process is waited for.
+        self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def find(self, name: str) -> Named | None:
         """What a name means now; None if it means nothing.
@@ -42,8 +51,8 @@ class Names:
         Raises:
             UnavailableError: the database does not answer.
         """
+        self._catch_up()
         with self._lock:
-            self._catch_up()
             found = self._known.get(name)
         return found if found is not None and found.digest else None
 
@@ -53,8 +62,8 @@ class Names:
         Raises:
             UnavailableError: the database does not answer.
         """
+        self._catch_up()
         with self._lock:
-            self._catch_up()
             return {
                 name: self._known[name] for name in sorted(self._known) if self._known[name].digest
             }
@@ -68,6 +77,18 @@ class Names:
         with self._lock:
             taken, self._replaced = self._replaced, []
         return taken
+
+    def listen(self, listener: Callable[[str, str, str | None, str | None], object]) -> None:
+        """Has somebody told of changes by files and by other processes, earlier ones included.
+
+        Args:
+            listener: takes what `Noticed` holds; takes microseconds and raises nothing.
+        """
+        with self._lock:
+            self._listener = listener
+            for noticed in self._unheard:
+                listener(*noticed)
+            self._unheard.clear()
 
     def history(self, name: str) -> list[Version]:
         """Everything that a name meant, the newest first; [] if it never meant anything."""
@@ -107,7 +128,8 @@ class Names:
                 self._note_file(connection, name, identity, version)
 
         # Nobody waits for a file's change who could see to the engine.
-        return self._transaction(name, act, told=change.action == FILE) or self._missing(name)
+        told = FILE if change.action == FILE else None
+        return self._transaction(name, act, told) or self._missing(name)
 
     def file_gone(self, name: str, source: str) -> None:
         """Takes a file's name away with it, unless that was changed otherwise since, or is pinned.
@@ -124,7 +146,7 @@ class Names:
                 self._add(connection, before, name, Change(None, FILE, source), revision)
             self._note_file(connection, name, None, version=0)
 
-        self._transaction(name, act, told=True)
+        self._transaction(name, act, FILE)
 
     def mark(
         self, name: str, pinned: bool | None = None, labels: Mapping[str, str] | None = None
@@ -171,49 +193,87 @@ class Names:
         self,
         name: str,
         act: Callable[[Connection, Row[Any] | None, int], None],
-        told: bool = False,
+        action: str | None = None,
     ) -> Named | None:
-        """Changes a name; returns what it meant at the end of that, whatever came after."""
-        with self._lock:
-            self._catch_up()
-            known = self._known.get(name)
-            try:
-                with self._engine.begin() as connection:
-                    raised = update(state).values(revision=state.c.revision + 1)
-                    revision = connection.execute(raised.returning(state.c.revision)).scalar_one()
-                    before = self._row(connection, name)
-                    act(connection, before, revision)
+        """Changes a name; returns what it meant at the end of that, whatever came after.
+
+        Args:
+            name: which.
+            act: makes the change: given what the name means, and the store's new revision.
+            action: what somebody else did that is to be told; None for what was asked for here.
+        """
+        try:
+            with self._writing, self._engine.connect() as connection:
+                raised = update(state).values(revision=state.c.revision + 1)
+                revision = connection.execute(raised.returning(state.c.revision)).scalar_one()
+                # Nobody else changes anything from here on, so this is all that came before.
+                self._catch_up()
+                with self._lock:
+                    act(connection, self._row(connection, name), revision)
                     after = self._row(connection, name)
-            except SQLAlchemyError as error:
-                raise unavailable(self._engine, error) from error
-            if after is None:
-                return None
-            named = Named(*(getattr(after, field) for field in Named.__dataclass_fields__))
-            # Or somebody else changed it between the two transactions.
-            told = told or before is None or known is None or known.digest != before.digest
-            if told and known and known.digest not in (None, named.digest):
-                self._replaced.append(known.digest or "")
-            # What overtakes this change is somebody else's, and told.
-            self._known[name] = named
-            self._catch_up()
-            return named
+                    connection.commit()
+                    return None if after is None else self._learn(after, action)
+        except SQLAlchemyError as error:
+            raise unavailable(self._engine, error) from error
 
     def _catch_up(self) -> None:
         """Reads what changed since the last time."""
-        columns = [names.c[field] for field in Named.__dataclass_fields__]
-        changed = (names.c.base == self._base) & (names.c.revision > self._seen)
-        query = select(*columns, names.c.revision).where(changed).order_by(names.c.revision)
+        since = self._seen
+        rows, revision = self._changes(since)
+        is_restored = revision < since
+        if is_restored:
+            rows, revision = self._changes(-1)
+        with self._lock:
+            if is_restored:
+                self._start_again(rows)
+            for row in rows:
+                # Another thread, which asked later, may have been told more.
+                if row.revision > self._seen:
+                    self._learn(row, None if since < 0 else ELSEWHERE)
+            self._seen = max(self._seen, revision)
+
+    def _changes(self, since: int) -> tuple[list[Row[Any]], int]:
+        """The names that changed after a revision, in that order, and the revision now."""
+        changed = (names.c.base == self._base) & (names.c.revision > since)
+        query = select(state.c.revision.label("now"), names).outerjoin_from(state, names, changed)
         try:
             with self._reader.connect() as connection:
-                rows = connection.execute(query).all()
+                rows = connection.execute(query.order_by(names.c.revision)).all()
         except SQLAlchemyError as error:
             raise unavailable(self._engine, error) from error
-        for row in rows:
-            before = self._known.get(row.name)
-            self._known[row.name] = Named(*row[:-1])
-            self._seen = row.revision
-            if before and before.digest not in (None, row.digest):
-                self._replaced.append(before.digest or "")
+        if not rows:
+            raise UnavailableError(
+                "store: expected its revision, found none; it may be about to be restored: ask "
+                "again when it is"
+            )
+        return [row for row in rows if row.name is not None], rows[0].now
+
+    def _start_again(self, rows: Sequence[Row[Any]]) -> None:
+        """Lets all of these be learned, and nothing else be known: the database was restored."""
+        for name in self._known.keys() - {row.name for row in rows}:
+            self._tell(ELSEWHERE, name, self._known.pop(name).digest, None)
+        self._seen = -1
+
+    def _learn(self, row: Row[Any], action: str | None) -> Named:
+        """Takes a row for what its name means; tells what that replaced, if somebody else did."""
+        before = self._known.get(row.name)
+        named = Named(*(getattr(row, field) for field in Named.__dataclass_fields__))
+        self._known[row.name] = named
+        if action is not None:
+            self._tell(action, row.name, before.digest if before else None, named.digest)
+        return named
+
+    def _tell(self, action: str, name: str, before: str | None, after: str | None) -> None:
+        if before != after:
+            if before is not None:
+                self._replaced.append(before)
+            self._notice(action, name, before, after)
+
+    def _notice(self, action: str, name: str, before: str | None, after: str | None) -> None:
+        if self._listener is None:
+            self._unheard.append((action, name, before, after))
+        else:
+            self._listener(action, name, before, after)
 
     def _add(
         self,

@@ -6,6 +6,7 @@ the file system of that URL lets it; what comes back is compared with its digest
 
 import contextlib
 import hashlib
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import fsspec  # type: ignore[import-untyped]
 
 from lethe_projections import durable
 from lethe_vllm.errors import UnavailableError, UnsupportedError
+
+logger = logging.getLogger("vllm.lethe")
 
 SUFFIX = ".safetensors"
 REMAINS_SECONDS = 3600
@@ -44,7 +47,7 @@ class Objects:
         self.folder = Path(self._root) if _is_local(self._files) else None
         try:
             self._files.makedirs(self._root, exist_ok=True)
-        except OSError as error:
+        except Exception as error:  # each file system raises its own library's
             raise UnavailableError(
                 f"objects: expected a writable place at {url}, found {error}; give another with "
                 "--store or --objects"
@@ -62,10 +65,11 @@ class Objects:
         try:
             if not self._has(digest, len(data)):
                 self._write(digest, data)
-        except OSError as error:
+        except Exception as error:
+            logger.error("Objects: %s cannot be written at %s: %s", digest[:12], self.url, error)
             raise UnavailableError(
-                f"objects: expected room and rights to write {digest[:12]} at {self.url}, found "
-                f"{error}; nothing was changed"
+                f"objects: expected room and rights to write {digest[:12]}, found "
+                f"{_kind(error)}; nothing was changed: see the log"
             ) from error
         return digest
 
@@ -77,25 +81,36 @@ class Objects:
         """
         try:
             data: bytes = self._files.cat_file(self._path(digest))
-        except OSError as error:
+        except Exception as error:
+            logger.error("Objects: %s cannot be read at %s: %s", digest[:12], self.url, error)
             raise UnavailableError(
-                f"objects: expected {digest[:12]} at {self.url}, found {error}; put the profile "
-                "again"
+                f"objects: expected {digest[:12]}, found {_kind(error)}; see the log, or put the "
+                "profile again"
             ) from error
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
             raise UnavailableError(
-                f"objects: expected bytes with digest {digest[:12]} at {self.url}, found "
-                f"{found[:12]}: they were damaged; put the profile again"
+                f"objects: expected bytes with digest {digest[:12]}, found {found[:12]}: they were "
+                "damaged; put the profile again"
             )
         return data
 
     def beside(self, digest: str, suffix: str) -> bytes | None:
-        """What lies beside an object under another suffix; None if nothing does."""
+        """What lies beside an object under another suffix; None if nothing does.
+
+        Raises:
+            UnavailableError: the place does not answer.
+        """
         try:
             found: bytes = self._files.cat_file(f"{self._root}/{digest}{suffix}")
         except FileNotFoundError:
             return None
+        except Exception as error:
+            logger.error("Objects: %s%s cannot be read at %s: %s", digest, suffix, self.url, error)
+            raise UnavailableError(
+                f"objects: expected what lies beside {digest[:12]}, or nothing, found "
+                f"{_kind(error)}; see the log, and that it may be read"
+            ) from error
         return found
 
     def _has(self, digest: str, size: int) -> bool:
@@ -113,6 +128,11 @@ class Objects:
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest}{SUFFIX}"
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without where."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def _is_local(files: Any) -> bool:

@@ -17,11 +17,12 @@ from lethe_server.compare.question import Question, question_of
 from lethe_server.compare.scoring import scores
 from lethe_server.compare.streaming import events
 from lethe_server.loopback import client_of
+from lethe_server.strict_route import StrictRoute
 
 CLIENT_LEFT = 499
 """As nginx calls it; nobody reads it."""
 
-router = APIRouter(tags=["unlearning"])
+router = APIRouter(tags=["unlearning"], route_class=StrictRoute)
 
 
 @router.post("/v1/unlearning/compare", response_model=Comparison)

@@ -20,6 +20,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 class UnknownExperimentError(LetheError):
     """No experiment has that name, or it has no such exposure."""
 
+    http_status = 404
+
 
 def check_name(what: str, name: str) -> str:
     """Returns `name` if an experiment, an arm or a metric may be called so.

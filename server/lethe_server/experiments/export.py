@@ -37,8 +37,8 @@ def lines(records: Iterable[Mapping[str, Any]], form: Format) -> Iterator[str]:
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a record has, in order; a value that was false or true is so again."""
-    found = {name: record[name] for name in COLUMNS if record[name] is not None}
-    if record["is_bool"]:
+    found = {name: record[name] for name in COLUMNS if record.get(name) is not None}
+    if record.get("is_bool"):
         found["value"] = bool(found["value"])
     return found
 

@@ -5,25 +5,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     Connection,
     Engine,
-    Float,
-    Integer,
     Select,
     Table,
     bindparam,
     case,
-    cast,
     func,
-    literal,
-    null,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.types import String
 
+from lethe_server.experiments import pages
 from lethe_server.experiments.experiment import (
     Experiment,
     Exposure,
@@ -33,9 +27,6 @@ from lethe_server.experiments.experiment import (
 from lethe_server.experiments.tables import experiments, exposures, outcomes
 from lethe_server.experiments.transactions import inserting, transaction
 from lethe_vllm.store.database import snapshot
-
-AT_ONCE = 1000
-"""Rows that an export holds in memory."""
 
 
 @dataclass(frozen=True)
@@ -171,15 +162,8 @@ class Records:
             return connection.execute(query).scalar_one()
 
     def export(self, experiment: Experiment) -> Iterator[dict[str, Any]]:
-        """Every record as it is, exposures first, each kind in the order of time.
-
-        Raises:
-            UnavailableError: the database does not answer.
-        """
-        with transaction(snapshot(self.engine)) as connection:
-            found = connection.execution_options(yield_per=AT_ONCE).execute(_rows(experiment))
-            for row in found.mappings():
-                yield dict(row)
+        """Every record as it is, as `pages.records`."""
+        return pages.records(self.engine, experiment)
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -199,28 +183,3 @@ def _exposed(experiment: Experiment) -> Select[tuple[str, str]]:
     """The units that took part; a unit is in one arm."""
     columns = exposures.c.unit, exposures.c.arm
     return select(*columns).where(exposures.c.experiment == experiment.id).distinct()
-
-
-def _rows(experiment: Experiment) -> Select[tuple[Any, ...]]:
-    # Looked up for each outcome: SQLite has no index of a joined subquery here.
-    arm = (
-        select(exposures.c.arm)
-        .where(exposures.c.experiment == experiment.id, exposures.c.unit == outcomes.c.unit)
-        .limit(1)
-        .scalar_subquery()
-    )
-    of_exposures = select(
-        *(literal("exposure").label("record"), exposures.c.time, exposures.c.unit, exposures.c.arm),
-        *(exposures.c.request_id, exposures.c.digest, exposures.c.status),
-        cast(null(), String).label("id"),
-        cast(null(), String).label("metric"),
-        cast(null(), Float(53)).label("value"),
-        cast(null(), Boolean).label("is_bool"),
-    ).where(exposures.c.experiment == experiment.id)
-    of_outcomes = select(
-        *(literal("outcome"), outcomes.c.time, outcomes.c.unit, arm),
-        *(cast(null(), String), cast(null(), String), cast(null(), Integer)),
-        *(outcomes.c.id, outcomes.c.metric, outcomes.c.value, outcomes.c.is_bool),
-    ).where(outcomes.c.experiment == experiment.id)
-    both = union_all(of_exposures, of_outcomes).subquery()
-    return select(both).order_by(both.c.record, both.c.time, both.c.request_id, both.c.id)

@@ -5,7 +5,18 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from lethe_server.experiments.experiment import (
     Arm,
@@ -20,10 +31,16 @@ from lethe_vllm.store.database import snapshot
 
 
 class Registry:
-    """Experiments by name. Each call asks the database, so all processes agree at once."""
+    """One base model's experiments by name. Each call asks the database, so all processes agree."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, base: str) -> None:
+        """Uses a database that has the tables.
+
+        Args:
+            engine: the database.
+            base: fingerprint of the base model.
+        """
+        self.engine, self.base = engine, base
 
     def create(self, plan: Plan) -> tuple[Experiment, bool]:
         """Starts an experiment; one that is there with the same plan is left as it is.
@@ -37,6 +54,7 @@ class Registry:
         identity = uuid.uuid4().hex
         row = {
             "id": identity,
+            "base": self.base,
             "name": plan.name,
             "salt": secrets.token_hex(16),
             "control": plan.control,
@@ -47,7 +65,7 @@ class Registry:
             is_new = connection.execute(adding.returning(experiments.c.id)).scalar() is not None
             if is_new:
                 connection.execute(insert(arms), _arm_rows(identity, plan))
-            found = _by_name(connection, plan.name)
+            found = self._by_name(connection, plan.name)
         if found.plan != plan:
             raise ConflictError(
                 f"experiment {plan.name}: expected the arms and control that it was created with "
@@ -63,12 +81,13 @@ class Registry:
             UnknownExperimentError: there is none.
         """
         with transaction(snapshot(self.engine)) as connection:
-            return _by_name(connection, name)
+            return self._by_name(connection, name)
 
     def list(self) -> list[Experiment]:
         """Every experiment, by name."""
         with transaction(snapshot(self.engine)) as connection:
-            return _experiments(connection, _every().order_by(experiments.c.name, arms.c.place))
+            query = _every().where(experiments.c.base == self.base)
+            return _experiments(connection, query.order_by(experiments.c.name, arms.c.place))
 
     def stop(self, name: str) -> Experiment:
         """No request takes part from now on; one that was stopped before is left as it is.
@@ -76,10 +95,10 @@ class Registry:
         Raises:
             UnknownExperimentError: there is none.
         """
-        running = experiments.c.name == name, experiments.c.stopped.is_(None)
+        stopping = update(experiments).where(self._is(name), experiments.c.stopped.is_(None))
         with transaction(self.engine) as connection:
-            connection.execute(update(experiments).where(*running).values(stopped=time.time()))
-            return _by_name(connection, name)
+            connection.execute(stopping.values(stopped=time.time()))
+            return self._by_name(connection, name)
 
     def delete(self, name: str) -> None:
         """Forgets an experiment and all that was observed in it.
@@ -88,24 +107,25 @@ class Registry:
             UnknownExperimentError: there is none.
         """
         with transaction(self.engine) as connection:
-            gone = connection.execute(delete(experiments).where(experiments.c.name == name))
+            gone = connection.execute(delete(experiments).where(self._is(name)))
             if not gone.rowcount:
                 raise _unknown(name)
+
+    def _by_name(self, connection: Connection, name: str) -> Experiment:
+        query = _every().where(self._is(name)).order_by(arms.c.place)
+        found = _experiments(connection, query)
+        if not found:
+            raise _unknown(name)
+        return found[0]
+
+    def _is(self, name: str) -> ColumnElement[bool]:
+        return and_(experiments.c.base == self.base, experiments.c.name == name)
 
 
 def _every() -> Select[tuple[object, ...]]:
     columns = arms.c.name.label("arm"), arms.c.profile, arms.c.weight
     joined = experiments.join(arms, experiments.c.id == arms.c.experiment)
     return select(experiments, *columns).select_from(joined)
-
-
-def _by_name(connection: Connection, name: str) -> Experiment:
-    found = _experiments(
-        connection, _every().where(experiments.c.name == name).order_by(arms.c.place)
-    )
-    if not found:
-        raise _unknown(name)
-    return found[0]
 
 
 def _unknown(name: str) -> UnknownExperimentError:

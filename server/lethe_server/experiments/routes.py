@@ -25,9 +25,16 @@ from lethe_server.experiments.documents import (
     document,
     ratio,
 )
-from lethe_server.experiments.experiment import Experiment, Outcome, check_name
+from lethe_server.experiments.experiment import (
+    Experiment,
+    Outcome,
+    Status,
+    UnknownExperimentError,
+    check_name,
+)
 from lethe_server.experiments.laboratory import Laboratory
 from lethe_server.serving import Serving
+from lethe_server.strict_route import StrictRoute
 from lethe_vllm.errors import UnavailableError
 
 
@@ -40,7 +47,10 @@ async def _written_to_the_end(app: FastAPI) -> AsyncIterator[None]:
 
 
 router = APIRouter(
-    prefix="/v1/unlearning/experiments", tags=["unlearning"], lifespan=_written_to_the_end
+    prefix="/v1/unlearning/experiments",
+    tags=["unlearning"],
+    lifespan=_written_to_the_end,
+    route_class=StrictRoute,
 )
 
 Outcomes = Annotated[list[OutcomeDocument], Body(min_length=1, max_length=MAX_OUTCOMES)]
@@ -61,7 +71,8 @@ async def create_experiment(wanted: ExperimentRequest, request: Request) -> JSON
     plan = wanted.plan
     for arm in plan.arms:
         await _serving(request.app).resolve(arm.selection)
-    found, is_new = await asyncio.to_thread(_laboratory(request).registry.create, plan)
+    async with _audited(request, "create", plan.name, "running"):
+        found, is_new = await asyncio.to_thread(_laboratory(request).registry.create, plan)
     return JSONResponse(document(found).model_dump(), status_code=201 if is_new else 200)
 
 
@@ -81,13 +92,15 @@ async def get_experiment(name: str, request: Request) -> ExperimentDocument:
 @router.post("/{name}/stop")
 async def stop_experiment(name: str, request: Request) -> ExperimentDocument:
     """Lets no request take part from now on; outcomes and reports stay possible."""
-    return document(await asyncio.to_thread(_laboratory(request).registry.stop, name))
+    async with _audited(request, "stop", name, "stopped"):
+        return document(await asyncio.to_thread(_laboratory(request).registry.stop, name))
 
 
 @router.delete("/{name}")
 async def delete_experiment(name: str, request: Request) -> DeletedExperiment:
     """Forgets an experiment and its records."""
-    await asyncio.to_thread(_laboratory(request).registry.delete, name)
+    async with _audited(request, "delete", name, None):
+        await asyncio.to_thread(_laboratory(request).registry.delete, name)
     return DeletedExperiment(id=name)
 
 
@@ -115,6 +128,24 @@ async def export_records(
     experiment = await asyncio.to_thread(_up_to_date, laboratory, name)
     lines = export.lines(laboratory.records.export(experiment), form)
     return StreamingResponse(lines, media_type=export.MEDIA_TYPES[form])
+
+
+@asynccontextmanager
+async def _audited(
+    request: Request, action: str, name: str, after: Status | None
+) -> AsyncIterator[None]:
+    """Announces what the block does to an experiment."""
+    serving = _serving(request.app)
+    before = await asyncio.to_thread(_status, serving.laboratory, name)
+    async with serving.watching.audit.change(f"experiment-{action}", name, before, after):
+        yield
+
+
+def _status(laboratory: Laboratory, name: str) -> Status | None:
+    try:
+        return laboratory.registry.get(name).status
+    except UnknownExperimentError:
+        return None
 
 
 def _up_to_date(laboratory: Laboratory, name: str) -> Experiment:

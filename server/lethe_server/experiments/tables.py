@@ -1,6 +1,7 @@
 """The tables of experiments, for any database of SQLAlchemy. Knows nothing of who uses them.
 
-What is observed hangs on an experiment's `id` rather than its name: a name that is used again after
+Experiments belong to one base model, by its fingerprint, as the names of profiles do. What is
+observed hangs on an experiment's `id` rather than its name: a name that is used again after
 a deletion starts empty.
 """
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -34,13 +36,15 @@ experiments = Table(
     "lethe_experiments",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("name", String(64), nullable=False, unique=True),
+    Column("base", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
     Column("salt", String(64), nullable=False),
     Column("control", String(64), nullable=False),
     Column("created", Float(53), nullable=False),
     Column("stopped", Float(53)),
     # Exposures that found no room in memory while the database was away.
     Column("lost", BigInteger, nullable=False, default=0),
+    UniqueConstraint("base", "name"),
 )
 
 arms = Table(
@@ -80,3 +84,7 @@ outcomes = Table(
 # The report joins by unit: without these, 50,000 units take SQLite over ten minutes.
 Index("lethe_exposures_by_unit", exposures.c.experiment, exposures.c.unit, exposures.c.arm)
 Index("lethe_outcomes_by_unit", outcomes.c.experiment, outcomes.c.unit)
+
+# An export reads by time, a page after the other.
+Index("lethe_exposures_by_time", exposures.c.experiment, exposures.c.time, exposures.c.request_id)
+Index("lethe_outcomes_by_time", outcomes.c.experiment, outcomes.c.time, outcomes.c.id)

@@ -5,6 +5,7 @@ Knows nothing of the arms' profiles: the arm's selection goes the way of any oth
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -112,6 +113,7 @@ class TakingPart:
         asked: Selection | None,
         scope: Scope,
         writer: Writer,
+        check: Callable[[str, Selection], None],
     ) -> None:
         """Assigns the unit.
 
@@ -121,10 +123,13 @@ class TakingPart:
             asked: the selection that the request makes itself.
             scope: of the request.
             writer: of what is recorded.
+            check: given the experiment and what serves the arm, raises what forbids it; before
+                anything is recorded or said of the arm.
 
         Raises:
             ConflictError: the experiment is stopped.
             SelectionError: the unit cannot be one, or the request asks for what is not its arm's.
+            LetheError: what `check` raises.
         """
         if experiment.stopped is not None:
             raise ConflictError(
@@ -133,6 +138,7 @@ class TakingPart:
             )
         self._experiment, self._scope, self._writer = experiment, scope, writer
         self._arm, self._unit = arm_of(experiment, unit), pseudonym(experiment.salt, unit)
+        check(experiment.name, self._arm.selection)
         self._request_id = _request_id(scope)
         self._is_recorded = False
         self.selection = _agreed(experiment, self._arm, asked)

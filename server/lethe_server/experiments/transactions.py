@@ -1,4 +1,4 @@
-"""A transaction, what its failure is called, and the one statement that differs by database.
+"""A transaction, and the one statement that differs by database.
 
 Knows nothing of what is done in it.
 """
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from lethe_vllm.errors import UnavailableError
+from lethe_vllm.store.database import unavailable
 
 
 @contextmanager
@@ -27,18 +27,10 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise UnavailableError(
-            f"experiments: expected the database to answer, found {_first_line(error)}; "
-            "see that it is there and may be written, and try again"
-        ) from error
+        raise unavailable(engine, error) from error
 
 
 def inserting(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that can be told to leave out rows that are there already."""
     is_sqlite = connection.dialect.name == "sqlite"
     return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    # The rest is the statement and its values.
-    return (str(getattr(error, "orig", None) or error).splitlines() or ["nothing"])[0][:200]

@@ -101,4 +101,8 @@ class Writer:
                 "%s (%d exposures wait, %d are lost)", error, len(self._waiting), sum(lost.values())
             )
             return False
+        except Exception:
+            # Whatever it is, a thread that ended would keep every exposure to come in memory.
+            logger.exception("Experiments: %d exposures wait to be written", len(self._waiting))
+            return False
         return True

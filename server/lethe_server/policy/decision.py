@@ -7,18 +7,23 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lethe_projections.profile import Profile
 from lethe_server.asking import fields, profile_of
 from lethe_server.errors import NotPermittedError
 from lethe_server.policy.caller import Caller
 from lethe_server.policy.routes import Needs
 from lethe_vllm.errors import SelectionError
-from lethe_vllm.selection import BASE, Selection
+from lethe_vllm.selection import BASE, Selection, Variant
 
 STORED = {
     "/v1/responses": ("previous_response_id", "request_id"),
     "/v1/responses/render": ("previous_response_id",),
 }
 """Fields that reach for another request's text, of whichever key and variant that was."""
+
+
+GENERATING = frozenset({Needs.SELECTION, Needs.EVERYTHING})
+"""What routes need whose answers a model makes."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,48 @@ def check_selection(caller: Caller, selection: Selection) -> None:
         raise NotPermittedError(
             f"profile: expected what {caller} may use ({_permitted(caller)}), found "
             f"{selection}; name one of those, or leave it out for its default"
+        )
+
+
+def check_arm(caller: Caller, needed: Needs, experiment: str, arm: Selection) -> None:
+    """Whether a caller may take part in an experiment where it asks, and be served by an arm.
+
+    Raises:
+        SelectionError: the route does not generate.
+        NotPermittedError: it may not use the arm; which one that is, is not said.
+    """
+    if needed not in GENERATING:
+        raise SelectionError(
+            f"experiment {experiment}: expected a route that generates, found another; leave out "
+            "the experiment's header here"
+        )
+    if not caller.permits(arm):
+        raise NotPermittedError(
+            f"experiment {experiment}: expected an arm that {caller} may use, found another; "
+            "leave out the experiment's header, or ask the operator"
+        )
+
+
+def check_profile(caller: Caller, variant: Variant, profile: Profile) -> None:
+    """Raises NotPermittedError if a profile would show the base to a caller that may not use it.
+
+    What is computed at tokens that no edit is for is the base's: their log-probabilities, and the
+    tokens that follow. Asked for one token at a time, such a profile tells what the base would.
+    """
+    if not caller.base and not profile.covers_every_token:
+        raise NotPermittedError(
+            f"profile {variant.name}: expected one that edits every token, since {caller} may not "
+            f"use the base, found scope {', '.join(profile.scopes)} alone; use another profile, "
+            "or ask the operator for one of scope all"
+        )
+
+
+def check_adapter(caller: Caller, name: str) -> None:
+    """Raises NotPermittedError if a caller may not be served by a LoRA adapter."""
+    if not caller.permits_adapter(name):
+        raise NotPermittedError(
+            f"adapter: expected none but those of {caller}, found {name[:80]!r}; leave out what "
+            "chooses it"
         )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from lethe_server.policy import keys
 from lethe_server.policy.caller import ANONYMOUS, Caller
 from lethe_vllm.errors import SelectionError
 from lethe_vllm.selection import BASE, Selection, check_name
@@ -81,6 +82,12 @@ def problems(document: PolicyDocument) -> Iterator[tuple[Location, str]]:
     for field in ("name", "sha256"):
         yield from _repeated(document, field)
     for index, key in enumerate(document.keys):
+        if keys.without_keys(key.name) != key.name:
+            yield (
+                ("keys", index, "name"),
+                "expected what the key is called in logs, found a key itself; name it, and make "
+                "another if anybody has seen this file",
+            )
         if key.name == ANONYMOUS:
             yield (
                 ("keys", index, "name"),

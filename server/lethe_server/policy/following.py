@@ -6,6 +6,7 @@ change at once, and none has to tell another. A look is one `stat`: 2 microsecon
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from lethe_server.errors import PolicyError
@@ -26,21 +27,25 @@ class PolicyFile:
         policy: in force.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, told: Callable[[str, str | None], object] = lambda before, after: None
+    ) -> None:
         """Reads it.
+
+        Args:
+            path: where it is.
+            told: of each time that it is read since somebody changed it or at SIGHUP: the digest
+                that was in force, and the one that is; None for a file that was refused.
 
         Raises:
             PolicyError: it is missing or wrong.
         """
-        self.path = path
-        self._seen, self.policy = _read(path)
+        self.path, self._told = path, told
+        self._seen, self.policy = _named(path)
 
     def now(self) -> Policy:
         """What is in force; a changed file is read first. A wrong one is logged once."""
-        try:
-            identity = _identity(self.path.stat())
-        except OSError:
-            identity = ()
+        identity = self._look()
         if identity != self._seen:
             self._seen = identity
             self._try()
@@ -61,13 +66,22 @@ class PolicyFile:
 
     def on_signal(self) -> None:
         """As `reload`, but says in the log what is wrong."""
+        self._seen = self._look()
         self._try()
 
-    def _try(self) -> None:
+    def _look(self) -> _Identity:
         try:
-            self.reload()
+            return _identity(self.path.stat())
+        except OSError:
+            return ()
+
+    def _try(self) -> None:
+        before = self.policy.digest
+        try:
+            self._told(before, self.reload().digest)
         except PolicyError as error:
-            logger.error("%s", error)
+            logger.error("%s: %s", self.path, error)
+            self._told(before, None)
 
 
 def read(path: Path) -> Policy:
@@ -76,7 +90,15 @@ def read(path: Path) -> Policy:
     Raises:
         PolicyError: it is missing or wrong.
     """
-    return _read(path)[1]
+    return _named(path)[1]
+
+
+def _named(path: Path) -> tuple[_Identity, Policy]:
+    """As `_read`; errors say which file, which clients need not know."""
+    try:
+        return _read(path)
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> tuple[_Identity, Policy]:
@@ -92,12 +114,10 @@ def _read(path: Path) -> tuple[_Identity, Policy]:
         return identity, parse(data.decode())
     except OSError as error:
         raise PolicyError(
-            f"{path}: expected a readable policy file, found {error.strerror}; check the path"
+            f"policy: expected a readable file, found {error.strerror}; check the path"
         ) from error
     except UnicodeDecodeError as error:
-        raise PolicyError(f"{path}: expected UTF-8, found other bytes; write it anew") from error
-    except PolicyError as error:
-        raise PolicyError(f"{path}: {error}") from error
+        raise PolicyError("policy: expected UTF-8, found other bytes; write it anew") from error
 
 
 def _identity(stat: os.stat_result) -> _Identity:

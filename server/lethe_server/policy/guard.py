@@ -6,9 +6,11 @@ Knows nothing of how the policy is written or decided.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import Scope
 
+from lethe_projections.profile import Profile
 from lethe_server.bodies import header_values
 from lethe_server.errors import UnauthenticatedError
 from lethe_server.exchange import exchange_of
@@ -16,7 +18,8 @@ from lethe_server.policy import decision, keys
 from lethe_server.policy.caller import EVERYONE, NOBODY, Caller, calling
 from lethe_server.policy.following import PolicyFile
 from lethe_server.policy.routes import WEBSOCKET, Needs, needs
-from lethe_vllm.selection import Selection
+from lethe_vllm import adapters
+from lethe_vllm.selection import Selection, Variant
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class Admitted:
     def selected(self, asked: decision.Asked) -> Selection | None:
         """As `decision.selected`."""
         return decision.selected(self.caller, self.needed, asked)
+
+    def check_arm(self, experiment: str, arm: Selection) -> None:
+        """As `decision.check_arm`."""
+        decision.check_arm(self.caller, self.needed, experiment, arm)
+
+    def check_profile(self, variant: Variant, profile: Profile) -> None:
+        """As `decision.check_profile`."""
+        decision.check_profile(self.caller, variant, profile)
 
 
 @contextmanager
@@ -56,11 +67,12 @@ def admitted(scope: Scope, path: str, file: PolicyFile | None) -> Iterator[Admit
     decision.check_route(caller, needed, f"{method} {path[:80]}")
     if method == WEBSOCKET:
         decision.check_websocket(caller)
-    token = calling.set(caller)
+    token, check = calling.set(caller), adapters.check.set(partial(decision.check_adapter, caller))
     try:
         yield Admitted(caller, needed)
     finally:
         calling.reset(token)
+        adapters.check.reset(check)
 
 
 def _caller(scope: Scope, needed: Needs, file: PolicyFile) -> Caller:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from typing import TypeVar
@@ -11,12 +12,19 @@ from lethe_server.errors import UnauthenticatedError
 PREFIX = "lethe-"
 """So that a scanner for leaked secrets can know one by its form."""
 
+_MADE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+
 T = TypeVar("T")
 
 
 def generate() -> str:
     """A new key with 256 random bits: a plain hash of it cannot be searched for."""
     return PREFIX + secrets.token_urlsafe(32)
+
+
+def without_keys(text: str) -> str:
+    """A text in which whatever `generate` could have made is replaced."""
+    return _MADE.sub("(a key)", text)
 
 
 def hashed(key: str) -> str:

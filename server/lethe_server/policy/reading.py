@@ -1,5 +1,7 @@
 """A policy file's text to who may do what. Every error has the line and the field it is about."""
 
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 from lethe_server.errors import PolicyError, UnauthenticatedError
 from lethe_server.policy import keys
 from lethe_server.policy.caller import ANONYMOUS, Caller
-from lethe_server.policy.document import Location, PolicyDocument, problems
+from lethe_server.policy.document import Key, Location, PolicyDocument, problems
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Problems in one message."""
 
+KNOWN = {*PolicyDocument.model_fields, *Key.model_fields}
+
 _SAID = {
-    "sha256": "expected the 64 hexadecimal digits of the key's sha256 in lower case, found "
-    "something else; 'lethe policy key' prints them",
+    "sha256": "expected the 64 hexadecimal digits of the key's sha256 in lower case, found {}; "
+    "'lethe policy key' prints them",
     "profiles": "expected a list of names, or '*'",
     "adapters": "expected a list of names, or '*'",
 }
 """By field. What stands in place of a hash may be the key itself, so no value is ever shown."""
+
+_QUOTED = re.compile(r"'[^' <]{2,}'")
+"""In what YAML says: anchors and tags."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,12 @@ class Policy:
     Attributes:
         keys: each one's sha256 in hexadecimal digits, and what it may do.
         anonymous: what a request without a key may do; None if it is refused.
+        digest: sha256 of the file.
     """
 
     keys: tuple[tuple[str, Caller], ...]
     anonymous: Caller | None = None
+    digest: str = ""
 
     def caller(self, key: str | None) -> Caller:
         """Whose key it is.
@@ -80,14 +89,15 @@ def parse(text: str) -> Policy:
     return Policy(
         tuple((key.sha256, key.caller(key.name)) for key in document.keys),
         None if anonymous is None else anonymous.caller(ANONYMOUS),
+        hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _brief(error: Exception) -> str:
     """Without the text around the error, in which a key may stand."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    what = problem or type(error).__name__
-    return f"{what} in line {mark.line + 1}" if mark else str(what)
+    what = _QUOTED.sub("'...'", problem or type(error).__name__)
+    return f"{what} in line {mark.line + 1}" if mark else what
 
 
 def _repeated(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
@@ -103,8 +113,8 @@ def _repeated(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
         for field, value in node.value:
             # A field that is no plain text is no known one, which is found later.
             if isinstance(field.value, str) and field.value in fields:
-                line = field.start_mark.line + 1
-                yield f"line {line}, {field.value}: expected it once, found it twice; remove one"
+                where = f"line {field.start_mark.line + 1}, {_field(field.value)}"
+                yield f"{where}: expected it once, found it twice; remove one"
             fields.add(str(field.value))
             yield from _repeated(value, seen)
 
@@ -122,14 +132,29 @@ def _said(error: "ErrorDetails", location: Location) -> str:
     if error["type"] == "missing":
         return "expected this field, found none; add it"
     if error["type"] == "extra_forbidden":
-        return "expected a known field, found another; correct or remove it"
+        return f"expected a known field ({', '.join(sorted(KNOWN))}), found another; correct it"
     field = str(location[-1]) if location else ""
     if field in _SAID:
-        return _SAID[field]
+        return _SAID[field].format(_form(error["input"]))
     what = (
         error["msg"].replace("Input should be", "expected").replace("String should", "expected to")
     )
     return f"{what}, found a value of type {type(error['input']).__name__}; correct it"
+
+
+def _form(value: object) -> str:
+    """What is known of a value that must not be shown."""
+    if not isinstance(value, str):
+        return f"a value of type {type(value).__name__}"
+    is_hexadecimal = set(value) <= set("0123456789abcdef")
+    return f"{len(value)} characters{'' if is_hexadecimal else ', some of them others'}"
+
+
+def _field(part: int | str) -> str:
+    """A known field, or a place in a list; any other may be a key that stands there by mistake."""
+    if isinstance(part, int) or part in KNOWN:
+        return str(part)
+    return f"(a field of {len(part)} characters)"
 
 
 def _is_of_the_types(part: int | str) -> bool:
@@ -138,7 +163,7 @@ def _is_of_the_types(part: int | str) -> bool:
 
 
 def _placed(root: yaml.Node | None, location: Location, said: str) -> str:
-    field = ".".join(map(str, location)) or "the file"
+    field = ".".join(map(_field, location)) or "the file"
     return f"line {_line(root, location)}, {field}: {said}"
 
 
@@ -162,4 +187,4 @@ def _line(node: yaml.Node | None, location: Location) -> int:
 
 def _listed(found: Sequence[str]) -> str:
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return "policy: " + "; ".join(found[:SHOWN]) + more
+    return keys.without_keys("policy: " + "; ".join(found[:SHOWN]) + more)

@@ -36,7 +36,11 @@ async def reload(request: Request) -> Reloaded:
             "policy: expected a server that has one, found none; start it with "
             "'lethe serve --policy FILE'"
         )
-    policy = serving.policy.reload()
+    file = serving.policy
+    change = serving.watching.audit.change("policy", str(file.path), file.policy.digest, None)
+    async with change as line:
+        policy = file.reload()
+        line["after"] = policy.digest
     names = [caller.name or "" for _, caller in policy.keys]
     return Reloaded(keys=names, anonymous=policy.anonymous is not None)
 

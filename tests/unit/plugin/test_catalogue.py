@@ -39,6 +39,21 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return Catalogue(tmp_path / "profiles", BASE)
 
 
+def test_a_profile_is_read_once_for_its_first_load(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue.put("france", data(1))
+    catalogue.put("spain", data(2))
+    opened = Catalogue(tmp_path / "profiles", BASE)
+    read: list[str] = []
+    get = opened.objects.get
+    monkeypatch.setattr(opened.objects, "get", lambda digest: (read.append(digest), get(digest))[1])
+    for name, seed in (("france", 1), ("spain", 2)):
+        assert opened.data(opened.entry(name).variant) == data(seed)
+    assert read == [artifact.digest(data(1)), artifact.digest(data(2))]
+    assert opened.data(opened.entry("france").variant) == data(1)
+
+
 def test_a_name_means_the_digest_of_its_file(catalogue: Catalogue) -> None:
     entry = catalogue.put("france", data(1))
     assert entry.digest == artifact.digest(data(1))
@@ -155,7 +170,7 @@ def test_a_put_that_dies_half_way_leaves_no_name(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", die)
     with pytest.raises(UnavailableError, match="no space"):

@@ -130,8 +130,9 @@ def test_the_factors_kept_are_bounded_but_for_the_last(front_end: FrontEnd) -> N
 
 def test_every_composition_of_a_part_is_dropped_with_it(front_end: FrontEnd) -> None:
     found = [front_end.resolve(Selection.parse(text)) for text in ("a+b", "b+c", "a+c+d")]
-    gone = front_end.compositions.drop(artifact.digest(data(0)))
-    assert gone == [found[0].digest, found[2].digest]
+    part = artifact.digest(data(0))
+    gone = front_end.compositions.without(part)
+    assert gone == [found[0].digest, found[2].digest, part]
     assert found[1].digest in front_end.compositions
     assert found[0].digest not in front_end.compositions
 
@@ -142,3 +143,15 @@ def test_a_replaced_part_makes_another_composition(front_end: FrontEnd) -> None:
     front_end.catalogue.put("a", data(9))
     new = ask(front_end, "a+b", rpc)
     assert new.digest == offline(9, 1) != old.digest
+
+
+def test_a_part_that_a_file_replaced_takes_its_compositions_with_it(front_end: FrontEnd) -> None:
+    rpc = Rpc()
+    old = ask(front_end, "a+b", rpc)
+    folder = front_end.catalogue.folder
+    assert folder is not None
+    (folder / "a.safetensors").write_bytes(data(9))
+    ask(front_end, "b", rpc)
+    ask(front_end, "a", rpc)
+    assert old.digest not in front_end.compositions
+    assert old.digest not in front_end.resident

@@ -24,11 +24,12 @@ SITES = frozenset(Site(layer, "block") for layer in range(4))
 ABSENT = {Site(1, "mlp"): "this block is a mixture of experts"}
 
 
-def make(seed: int, *, base: BaseModel = BASE, hook: str = "block") -> bytes:
+def make(seed: int, *, base: BaseModel = BASE, hook: str = "block", scope: str = "all") -> bytes:
     """A valid artifact; another seed gives another digest."""
     generator = torch.Generator().manual_seed(seed)
     A, B = torch.randn(2, 8, generator=generator), torch.randn(2, 8, generator=generator)
-    return artifact.to_bytes(Profile(base, (Projector(Site(1, hook), A, B),), "synthetic"))
+    projector = Projector(Site(1, hook), A, B, scope=scope)
+    return artifact.to_bytes(Profile(base, (projector,), "synthetic"))
 
 
 def rank(number: int, **missing: str) -> dict[str, Any]:

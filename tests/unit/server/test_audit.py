@@ -1,6 +1,7 @@
 """The audit: what stands in the file, when, and what becomes of what cannot be written."""
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -17,13 +18,20 @@ from lethe_server import audit as audits
 from lethe_server.audit import Audit
 from lethe_server.audit_file import AuditFile
 from lethe_server.exchange import Exchange, current
+from lethe_server.policy import keys
+from lethe_server.serving import policy_file
+from lethe_server.settings import Settings
 from lethe_server.watching import Watching
+from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import BASE_VARIANT, Variant
 
-from .fakes import Server, make
+from .fakes import BASE, Server, make
 
 FRANCE = Variant("france", "ab" * 32)
+ADMIN = (
+    f"keys:\n  - {{name: admin, sha256: {keys.hashed('lethe-admin')}, base: true, admin: true}}\n"
+)
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -136,6 +144,120 @@ def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Pat
         ("mark", second, second),
         ("delete", second, None),
         ("rollback", None, first),
+    ]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_where_the_end_of_a_change_cannot_be_written_the_error_says_that_it_was_made(
+    server: Server, audit: Audit, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    path, old = "/v1/unlearning/profiles/france", artifact.digest(make(1))
+    server.request("PUT", path, content=make(1))
+    object.__setattr__(server.serving, "watching", Watching(audit=audit))
+    append = AuditFile.append
+
+    def no_end(self: AuditFile, lines: list[bytes], durably: bool = False) -> None:
+        if b'"begun"' not in lines[0]:
+            raise OSError(28, "No space left on device")
+        append(self, lines, durably)
+
+    monkeypatch.setattr(AuditFile, "append", no_end)
+    reply = server.request(method, path, content=make(2) if method == "PUT" else b"")
+    assert reply.status_code == 503
+    assert "it was made all the same" in reply.json()["error"]["message"]
+    assert server.request("GET", path).status_code == (200 if method == "PUT" else 404)
+    assert old not in server.engine.held
+
+
+ARMS = [{"name": "a", "profile": "base"}, {"name": "b", "profile": "france"}]
+
+
+def test_what_becomes_of_experiments_is_audited(server: Server, audit: Audit, file: Path) -> None:
+    server.serving.catalogue.put("france", make(1))
+    object.__setattr__(server.serving, "watching", Watching(audit=audit))
+    url = "/v1/unlearning/experiments"
+    assert server.post(url, json={"name": "trial", "arms": ARMS}).status_code == 201
+    assert server.post(f"{url}/trial/stop").status_code == 200
+    assert server.request("DELETE", f"{url}/trial").status_code == 200
+    assert server.request("DELETE", f"{url}/trial").status_code == 404
+    told = ("action", "name", "before", "after", "outcome")
+    assert [tuple(line[one] for one in told) for line in lines(file)[1::2]] == [
+        ("experiment-create", "trial", None, "running", "done"),
+        ("experiment-stop", "trial", "running", "stopped", "done"),
+        ("experiment-delete", "trial", "stopped", None, "done"),
+        ("experiment-delete", "trial", None, None, "failed"),
+    ]
+
+
+def test_what_files_and_other_processes_do_to_names_is_audited_once_noticed(
+    server: Server, tmp_path: Path, audit: Audit, file: Path
+) -> None:
+    catalogue, folder = server.serving.catalogue, tmp_path / "profiles"
+    first, second = artifact.digest(make(1)), artifact.digest(make(2))
+    (folder / "france.safetensors").write_bytes(make(1))
+    catalogue.entry("france")
+    catalogue.names.listen(audit.noticed)
+    other = Catalogue(folder, BASE)
+    other.put("spain", make(1))
+    other.put("france", make(2))
+    catalogue.put("italy", make(2))
+    (folder / "japan.safetensors").write_bytes(make(1))
+    catalogue.entry("japan")
+    (folder / "japan.safetensors").unlink()
+    assert "japan" not in catalogue.listed()
+    audit.close()
+    told = ("action", "name", "before", "after")
+    assert {line["outcome"] for line in lines(file)} == {"noticed"}
+    assert [tuple(line[one] for one in told) for line in lines(file)] == [
+        ("file", "france", None, first),
+        ("elsewhere", "spain", None, first),
+        ("elsewhere", "france", first, second),
+        ("file", "japan", None, first),
+        ("file", "japan", first, None),
+    ]
+
+
+def test_a_process_that_starts_takes_the_names_that_are_there_for_no_change(
+    server: Server, tmp_path: Path, audit: Audit, file: Path
+) -> None:
+    server.serving.catalogue.put("france", make(1))
+    other = Catalogue(tmp_path / "profiles", BASE)
+    other.names.listen(audit.noticed)
+    other.entry("france")
+    audit.close()
+    assert not lines(file)
+
+
+def test_a_policy_that_is_read_again_is_audited_also_where_it_is_refused(
+    server: Server, tmp_path: Path, audit: Audit, file: Path
+) -> None:
+    path = tmp_path / "policy.yaml"
+    texts = [f"version: 1\nanonymous: {{base: true}}\n#{number}\n" for number in range(3)]
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    path.write_text(texts[0] + ADMIN)
+    digests[0] = hashlib.sha256(path.read_bytes()).hexdigest()
+    policy = policy_file(Settings(policy=str(path)), audit)
+    object.__setattr__(server.serving, "watching", Watching(audit=audit))
+    object.__setattr__(server.serving, "policy", policy)
+    reload = "/v1/unlearning/policy/reload"
+    assert policy is not None
+    assert server.post(reload, headers={"x-api-key": "lethe-admin"}).status_code == 200
+    path.write_text(texts[1])
+    policy.now()
+    path.write_text("version: 2")
+    policy.on_signal()
+    policy.now()
+    path.write_text(texts[2])
+    policy.on_signal()
+    audit.close()
+    told = ("action", "key", "before", "after", "outcome")
+    assert {line["name"] for line in lines(file)} == {str(path)}
+    assert [tuple(line[one] for one in told) for line in lines(file)] == [
+        ("policy", "admin", digests[0], None, "begun"),
+        ("policy", "admin", digests[0], digests[0], "done"),
+        ("policy", None, digests[0], digests[1], "noticed"),
+        ("policy", None, digests[1], None, "failed"),
+        ("policy", None, digests[1], digests[2], "noticed"),
     ]
 
 

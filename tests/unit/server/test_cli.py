@@ -28,6 +28,17 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("lethe pro", "profiles"), ("lethe profiles ro", "rollback"), ("lethe compare --as", "")],
+)
+def test_a_shell_completes_it(words: str, completed: str) -> None:
+    variables = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    asked = {"_LETHE_COMPLETE": "complete_bash", **variables}
+    found = CliRunner().invoke(cli.app, [], env=asked, prog_name="lethe")
+    assert (found.output.split(), found.exit_code) == (completed.split(), 0)
+
+
 def test_help_imports_neither_torch_nor_vllm() -> None:
     code = (
         "import sys; from lethe_server import cli; sys.argv = ['lethe', '--help']\n"

@@ -35,8 +35,8 @@ def url(server: Server) -> Iterator[str]:
 
 
 def run(url: str, *arguments: str) -> str:
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(
-        cli.app, ["experiment", *arguments, "--url", url], catch_exceptions=False
+    result = CliRunner(env={"COLUMNS": "200", "LETHE_URL": url}).invoke(
+        cli.app, ["experiment", *arguments], catch_exceptions=False
     )
     assert result.exit_code == 0, result.output
     return result.output

@@ -90,8 +90,21 @@ def test_the_policys_path_travels_with_the_servers_settings(
 
 
 def test_a_wrong_policy_stops_the_start_before_anything_is_loaded(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="expected a readable policy file"):
+    with pytest.raises(PolicyError, match="expected a readable file"):
         serve.serve("embedded", [], {"server": {"policy": str(tmp_path / "none.yaml")}})
+
+
+def test_ids_that_clients_choose_are_refused_beside_a_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    monkeypatch.setenv("VLLM_DISABLE_REQUEST_ID_RANDOMIZATION", "1")
+    monkeypatch.setenv("VLLM_PLUGINS", "lethe")
+    with pytest.raises(UnsupportedError, match=r"RANDOMIZATION set, .*; unset it"):
+        serve.serve("a-model", [], {"server": {"policy": str(file)}})
+    serve.refuse_chosen_ids({"VLLM_DISABLE_REQUEST_ID_RANDOMIZATION": "0"})
+    serve.refuse_chosen_ids({})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from lethe_projections.compose import compose
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 from lethe_vllm import frontend as resolving
+from lethe_vllm.catalogue import Catalogue
 
 from .fakes import BASE, Server, make
 
@@ -229,3 +230,18 @@ def test_beam_search_is_refused_where_the_end_of_the_prompt_matters(
     assert reply.status_code == status
     if status == 400:
         assert "use_beam_search" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("by", ["file", "process"])
+def test_a_part_that_somebody_else_replaced_takes_its_compositions_with_it(
+    server: Server, by: str
+) -> None:
+    catalogue = server.serving.catalogue
+    assert ask(server, "a+b").status_code == 200
+    if by == "file":
+        (catalogue.folder / "a.safetensors").write_bytes(make(9))
+    else:
+        Catalogue(catalogue.folder, BASE).put("a", make(9))
+    assert ask(server, "a").status_code == 200
+    assert server.engine.held == {artifact.digest(make(9))}
+    assert AB not in server.serving.front_end.compositions

@@ -107,8 +107,18 @@ def test_a_form_is_not_read_as_json(server: Server) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", CHAT),
+        ("POST", "/v1/unlearning/compare"),
+        ("POST", "/v1/unlearning/experiments"),
+        ("PATCH", "/v1/unlearning/profiles/france"),
+        ("DELETE", "/v1/unlearning/profiles/france"),
+    ],
+)
 def test_a_body_over_the_limit_is_refused(
-    server: Server, monkeypatch: pytest.MonkeyPatch, announced: bool
+    server: Server, monkeypatch: pytest.MonkeyPatch, method: str, path: str, announced: bool
 ) -> None:
     monkeypatch.setattr(bodies.read, "__defaults__", (100,))
     monkeypatch.setattr(bodies.check_declared_size, "__defaults__", (100,))
@@ -118,10 +128,11 @@ def test_a_body_over_the_limit_is_refused(
             yield b"x" * 60
             yield b"x" * 60
 
-        return await client.post(CHAT, content=b"x" * 120 if announced else pieces())
+        return await client.request(method, path, content=b"x" * 120 if announced else pieces())
 
     reply = server.run(use)
     assert reply.status_code == 413
+    assert reply.json()["error"]["type"] == "ContentTooLargeError"
     assert "at most 100 bytes" in reply.json()["error"]["message"]
 
 
@@ -161,7 +172,14 @@ def test_a_thousand_first_requests_read_and_load_a_profile_once(
 
 
 @pytest.mark.parametrize(
-    "fails", ["before it answers", b'data: {"error": {"code": 500}}', b"event: error", "badly"]
+    "fails",
+    [
+        "before it answers",
+        b'data: {"error": {"code": 500}}',
+        b'data: {"error": "cut',
+        b"event: error",
+        "badly",
+    ],
 )
 def test_what_the_engine_failed_is_loaded_again(server: Server, fails: str | bytes) -> None:
     """Another server process may have had it unloaded."""
@@ -181,6 +199,18 @@ def test_what_the_engine_failed_is_loaded_again(server: Server, fails: str | byt
         assert server.post("/v1/completions", json=named).text != "fine"
     assert [server.post("/v1/completions", json=named).text for _ in "ab"] == ["fine"] * 2
     assert server.engine.calls == [("lethe_load", DIGEST)] * 2
+
+
+def test_a_stream_that_a_clients_own_mistake_ends_leaves_its_profile_loaded(
+    server: Server,
+) -> None:
+    @server.app.post("/v1/completions")
+    async def complete() -> Response:
+        return StreamingResponse(iter([b'data: {"error": {"code": 400}}\n\n', b"data: [DONE]\n\n"]))
+
+    for _ in range(2):
+        server.post("/v1/completions", json={"model": "smollm2:france"})
+    assert server.engine.calls == [("lethe_load", DIGEST)]
 
 
 def test_a_profile_that_the_engine_refuses_is_unavailable(server: Server) -> None:

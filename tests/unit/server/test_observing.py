@@ -3,6 +3,10 @@
 import asyncio
 import json
 import logging
+import os
+import subprocess
+import sys
+import threading
 from typing import Any
 
 import httpx
@@ -145,14 +149,65 @@ def test_a_line_of_log_says_who_what_and_how(caplog: pytest.LogCaptureFixture) -
     assert access_log.observer("off") is None
 
 
-def test_a_line_of_json_is_a_document_alone(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def own_logger(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("handlers", "propagate", "level"):
         monkeypatch.setattr(access_log.logger, name, getattr(access_log.logger, name))
+
+
+def written() -> None:
+    [handler] = access_log.logger.handlers
+    assert isinstance(handler, access_log.StandardOutput)
+    handler.thread.submit(lambda: None).result(30)
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_a_reader_of_the_log_who_is_slow_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = threading.Event()
+    monkeypatch.setattr(os, "write", lambda *_: read.wait(30))
+    log = access_log.observer("json")
+    assert log is not None
+    for _ in range(3):
+        log(Exchange("r"))
+    assert not read.is_set()
+    read.set()
+    written()
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_lines_beyond_those_that_may_wait_are_lost_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(access_log, "MAX_WAITING", 0)
+    log = access_log.observer("json")
+    assert log is not None
+    log(Exchange("r"))
+    assert "Full" in capsys.readouterr().err
+
+
+def test_a_process_that_ends_writes_the_lines_that_wait() -> None:
+    code = (
+        "import multiprocessing; from lethe_server import access_log\n"
+        "from lethe_server.exchange import Exchange\n"
+        "def run():\n"
+        "    log = access_log.observer('json')\n"
+        "    for n in range(2000): log(Exchange(str(n)))\n"
+        "child = multiprocessing.get_context('fork').Process(target=run)\n"
+        "child.start(); child.join(); run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE
+    )
+    found = [json.loads(line)["request"] for line in done.stdout.splitlines()]
+    assert found == [str(n) for n in range(2000)] * 2
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_a_line_of_json_is_a_document_alone(capfd: pytest.CaptureFixture[str]) -> None:
     log = access_log.observer("json")
     assert log is not None
     log(Exchange("line\nbreak", route="/" + "x" * 999))
+    written()
     [line] = capfd.readouterr().out.splitlines()
     found = json.loads(line)
     assert found["request"] == "line\nbreak"

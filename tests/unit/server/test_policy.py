@@ -13,11 +13,14 @@ from lethe_server.exchange import exchange_of
 from lethe_server.middleware import SelectVariant
 from lethe_server.policy import keys
 from lethe_server.policy.following import PolicyFile
+from lethe_server.watching import Watching
 
+from . import fakes
 from .fakes import Server, make
 
 CHAT = "/v1/chat/completions"
 PROFILES = "/v1/unlearning/profiles"
+EXPERIMENTS = "/v1/unlearning/experiments"
 RELOAD = "/v1/unlearning/policy/reload"
 OPEN, RESTRICTED, ADMIN = "lethe-open", "lethe-restricted", "lethe-admin"
 FRANCE, SPAIN = make(1), make(2)
@@ -69,6 +72,36 @@ def test_a_restricted_key_gets_nothing_else(server: Server, name: str) -> None:
     assert not server.engine.calls
 
 
+def test_a_profile_that_spares_tokens_is_refused_once_its_name_means_it(server: Server) -> None:
+    server.serving.catalogue.put("france", make(3, scope="generated"))
+    refused = ask(server, RESTRICTED)
+    assert refused.status_code == 403
+    assert "generated" in refused.json()["error"]["message"]
+    assert ask(server, OPEN, headers={"X-Unlearning-Profile": "france"}).status_code == 200
+
+
+def test_an_experiment_tells_and_records_nothing_of_an_arm_that_a_key_may_not_use(
+    server: Server,
+) -> None:
+    arms = [{"name": "arm-1", "profile": "base"}, {"name": "arm-2", "profile": "spain"}]
+    registry, records = server.serving.laboratory.registry, server.serving.laboratory.records
+    policy = server.serving.policy
+    object.__setattr__(server.serving, "policy", None)
+    assert server.post(EXPERIMENTS, json={"name": "trial", "arms": arms}).status_code == 201
+    object.__setattr__(server.serving, "policy", policy)
+    headers = {"X-Unlearning-Experiment": "trial", "X-Unlearning-Unit": "u"}
+    for more in ({}, {"X-Unlearning-Profile": "france"}):
+        reply = ask(server, RESTRICTED, headers={**headers, **more})
+        assert reply.status_code == 403
+        assert "arm-" not in f"{reply.text} {reply.headers}"
+        assert "spain" not in reply.text
+    assert server.serving.laboratory.writer.flush()
+    assert not list(records.export(registry.get("trial")))
+    assert ask(server, OPEN, headers=headers).status_code == 200
+    assert server.serving.laboratory.writer.flush()
+    assert len(list(records.export(registry.get("trial")))) == 1
+
+
 def test_who_is_unknown_learns_nothing_and_has_nothing_read(server: Server) -> None:
     async def body() -> Any:
         raise AssertionError("the body was read")
@@ -116,6 +149,40 @@ def test_a_probe_needs_no_key_and_may_have_any(server: Server) -> None:
         assert ask(server, key, "/health", method="GET").status_code == 200
     headers = {"X-Unlearning-Profile": "spain"}
     assert ask(server, None, "/health", method="GET", headers=headers).status_code == 200
+
+
+def test_what_a_red_probe_misses_is_told_to_those_who_administer(server: Server) -> None:
+    server.engine.ranks = [[fakes.rank(1, **{"layers.0.mlp": "has no edit"})]]
+    replies = {
+        key: ask(server, key, "/health", method="GET")
+        for key in (None, "lethe-unknown", RESTRICTED, OPEN, ADMIN)
+    }
+    assert {reply.status_code for reply in replies.values()} == {503}
+    told = {key for key, reply in replies.items() if "layers.0.mlp" in reply.text}
+    assert told == {ADMIN}
+    assert "found one that cannot" in replies[None].json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "asked"),
+    [
+        (None, "/metrics", 0),
+        (RESTRICTED, "/metrics", 0),
+        (ADMIN, "/metrics", 1),
+        (ADMIN, f"{PROFILES}/metrics", 0),
+    ],
+)
+def test_engines_are_asked_for_figures_by_who_may_read_them(
+    server: Server, key: str | None, path: str, asked: int
+) -> None:
+    refreshed: list[bool] = []
+
+    async def refresh() -> None:
+        refreshed.append(True)
+
+    object.__setattr__(server.serving, "watching", Watching(refresh=refresh))
+    ask(server, key, path, method="GET")
+    assert len(refreshed) == asked
 
 
 def test_a_route_that_the_table_does_not_know_is_refused_to_restricted_keys(server: Server) -> None:
@@ -174,6 +241,7 @@ def test_an_admin_has_the_file_read_again(server: Server) -> None:
     reply = ask(server, ADMIN, RELOAD)
     assert reply.status_code == 409
     assert "line 1, version: expected 1" in reply.json()["error"]["message"]
+    assert str(policy.path.parent) not in reply.text
     assert ask(server, RESTRICTED).json()["served_by"] == "france"
 
 

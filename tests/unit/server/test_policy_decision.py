@@ -4,11 +4,17 @@ import json
 from typing import Any
 
 import pytest
+import torch
 
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector, Site
 from lethe_server.errors import NotPermittedError
 from lethe_server.policy.caller import EVERYONE, NOBODY, Caller
 from lethe_server.policy.decision import (
     Asked,
+    check_adapter,
+    check_arm,
+    check_profile,
     check_route,
     check_seen,
     check_websocket,
@@ -16,7 +22,9 @@ from lethe_server.policy.decision import (
 )
 from lethe_server.policy.routes import WEBSOCKET, Needs, needs, table
 from lethe_vllm.errors import SelectionError
-from lethe_vllm.selection import Selection
+from lethe_vllm.selection import Selection, Variant
+
+from .fakes import BASE
 
 FRANCE = Selection.parse("france")
 RESTRICTED = Caller("r", frozenset(["france", "japan"]), default=FRANCE, adapters=frozenset("l"))
@@ -60,6 +68,60 @@ def test_what_serves_a_request(
 ) -> None:
     found = selected(caller, needed, asked(wanted))
     assert found == (None if expected is None else Selection.parse(expected))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "spares"),
+    [
+        (["all"], False),
+        (["prompt", "generated"], False),
+        (["all", "last_prompt_token"], False),
+        (["prompt"], True),
+        (["generated"], True),
+        (["last_prompt_token"], True),
+        (["last_prompt_token", "generated"], True),
+    ],
+)
+def test_a_profile_that_spares_tokens_is_for_callers_of_the_base(
+    scopes: list[str], spares: bool
+) -> None:
+    factor = torch.ones(1, 8)
+    sites = [Site(layer, "block") for layer in range(len(scopes))]
+    projectors = tuple(
+        Projector(site, factor, factor, scope=scope)
+        for site, scope in zip(sites, scopes, strict=True)
+    )
+    profile = Profile(BASE, projectors, "synthetic")
+    variant = Variant("france", "ab" * 32)
+    check_profile(OPEN, variant, profile)
+    if spares:
+        with pytest.raises(NotPermittedError, match=scopes[0]):
+            check_profile(RESTRICTED, variant, profile)
+    else:
+        check_profile(RESTRICTED, variant, profile)
+
+
+@pytest.mark.parametrize("needed", Needs)
+def test_an_experiment_is_taken_part_in_where_a_model_answers(needed: Needs) -> None:
+    if needed in (Needs.SELECTION, Needs.EVERYTHING):
+        check_arm(OPEN, needed, "trial", FRANCE)
+    else:
+        with pytest.raises(SelectionError, match="trial"):
+            check_arm(OPEN, needed, "trial", FRANCE)
+
+
+@pytest.mark.parametrize("arm", ["spain", "base"])
+def test_whoever_may_not_use_an_arm_does_not_learn_which_it_is(arm: str) -> None:
+    with pytest.raises(NotPermittedError) as refused:
+        check_arm(RESTRICTED, Needs.SELECTION, "trial", Selection.parse(arm))
+    assert arm not in str(refused.value)
+
+
+def test_an_adapter_is_for_callers_that_may_use_it() -> None:
+    for caller in (OPEN, RESTRICTED):
+        check_adapter(caller, "l")
+    with pytest.raises(NotPermittedError, match="other"):
+        check_adapter(RESTRICTED, "other")
 
 
 @pytest.mark.parametrize("needed", Needs)

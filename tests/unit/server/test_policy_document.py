@@ -77,10 +77,13 @@ def test_without_a_key_a_request_may_do_what_the_anonymous_may() -> None:
         ("version: !!bool foo", "expected YAML, found"),
         ("version: 2", "line 1, version: expected 1"),
         ("keys: []", "line 1, version: expected this field"),
-        ("version: 1\nkey: []", "line 2, key: expected a known field"),
+        ("version: 1\nkey: []", "line 2, (a field of 3 characters): expected a known field"),
         ("version: 1\nversion: 1", "line 2, version: expected it once, found it twice"),
         (one("profiles: [a]\nbase: false\nbase: true"), "line 7, base: expected it once"),
-        (one("profiles: [a]\nbases: true"), "line 6, keys.0.bases: expected a known field"),
+        (
+            one("profiles: [a]\nbases: true"),
+            "line 6, keys.0.(a field of 5 characters): expected a known field (adapters, admin, ",
+        ),
         (one("profiles: [a]\nbase: 'yes'"), "line 6, keys.0.base: expected a valid boolean"),
         (one("profiles: a"), "line 5, keys.0.profiles: expected a list of names, or '*'"),
         (one("profiles: [1984]\ndefault: a"), "line 5, keys.0.profiles.0: expected a valid string"),
@@ -94,7 +97,17 @@ def test_without_a_key_a_request_may_do_what_the_anonymous_may() -> None:
         (one("profiles: [a]\ndefault: a+b"), "line 6, keys.0.default: expected what this caller"),
         (one("profiles: [a]\ndefault: base"), "line 6, keys.0.default: expected what this caller"),
         (one("profiles: [a]\ndefault: a b"), "line 6, keys.0.default: profile: expected NAME"),
-        (one("base: true", sha256=KEY), "line 4, keys.0.sha256: expected the 64 hexadecimal"),
+        (one("base: true", sha256=KEY), "in lower case, found 49 characters, some of them others"),
+        (one("base: true", sha256="abc"), "line 4, keys.0.sha256: expected the 64 hexadecimal"),
+        (one("base: true", sha256=f"[{KEY}]"), "found a value of type list"),
+        (one(f"base: true\n{KEY}: 1"), "line 6, keys.0.(a field of 49 characters): expected"),
+        (one(f"base: true\n{KEY}: 1\n{KEY}: 2"), "line 7, (a field of 49 characters): expected"),
+        (one(f"base: true\n? {{{KEY}: 1}}\n: 2"), "expected YAML, found"),
+        (one("base: true", sha256=f"*{KEY}"), "expected YAML, found found undefined alias '...'"),
+        (one("base: true", sha256=f"!{KEY} x"), "found could not determine a constructor for"),
+        (one(f"profiles: [{KEY}, a]\ndefault: a"), "keys.0.profiles.0: profile name"),
+        (one(f"profiles: [a]\ndefault: {KEY}"), "keys.0.default: "),
+        (one("base: true").replace("app", KEY), "line 3, keys.0.name: expected what the key is"),
         (one("base: true", sha256=HASH.upper()), "line 4, keys.0.sha256: expected the 64"),
         (one("base: true", sha256="123"), "line 4, keys.0.sha256: expected the 64"),
         (one("base: true").replace("app", "a b"), "line 3, keys.0.name: "),
@@ -217,7 +230,7 @@ def test_a_wrong_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="expected a readable policy file"):
+    with pytest.raises(PolicyError, match="expected a readable file"):
         read(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"version: \xff")
     with pytest.raises(PolicyError, match="expected UTF-8"):

@@ -1,14 +1,18 @@
 """PUT, GET and DELETE against a fake engine: what is loaded, what is named, in which order."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from lethe_projections import artifact
 from lethe_server.sources import Sources
+from lethe_vllm.errors import UnavailableError
+from lethe_vllm.store.meanings import Named
 
 from .fakes import BASE, Server, make
 
@@ -301,3 +305,104 @@ def test_concurrent_puts_leave_one_of_them_whole(server: Server) -> None:
 
     assert server.run(use) == [200] * 5 + [201]
     assert server.engine.held == {digest(server)}
+
+
+def fail_once_changed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database answers no look-up any more once a name was changed."""
+    names = server.serving.catalogue.names
+    change = names.change
+
+    def away(*_: object) -> None:
+        raise UnavailableError("store: expected it to answer, found nothing")
+
+    def changed(*args: Any) -> Named:
+        named = change(*args)
+        monkeypatch.setattr(names, "_catch_up", away)
+        return named
+
+    monkeypatch.setattr(names, "change", changed)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+def test_a_change_that_was_made_is_answered_whatever_cannot_be_tidied(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    put(server, NEW)
+    put(server, OLD)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        fail_once_changed(server, patch)
+        url = f"{URL}/rollback" if method == "POST" else URL
+        reply = server.request(method, url, content=NEW if method == "PUT" else b"")
+    assert reply.status_code == 200, reply.text
+    assert "stays loaded until a restart" in caplog.text
+    if method == "DELETE":
+        assert server.request("GET", URL).status_code == 404
+    else:
+        assert reply.json()["digest"] == digest(server) == NEW_DIGEST
+
+
+def test_a_mark_is_answered_whatever_comes_after(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, OLD)
+    names = server.serving.catalogue.names
+    mark = names.mark
+
+    def marked(*args: Any) -> Named:
+        named = mark(*args)
+        monkeypatch.setattr(names, "find", None)
+        return named
+
+    monkeypatch.setattr(names, "mark", marked)
+    assert server.request("PATCH", URL, json={"pinned": True}).json()["pinned"] is True
+
+
+def test_evidence_that_cannot_be_read_fails_no_answer(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise UnavailableError("objects: expected it to answer, found nothing")
+
+    monkeypatch.setattr(server.serving.catalogue.objects, "beside", away)
+    assert put(server, OLD).json()["evidence"] is None
+
+
+def test_a_new_file_is_seen_by_those_who_ask_for_its_name_in_any_way(
+    server: Server, tmp_path: Path
+) -> None:
+    folder = tmp_path / "profiles"
+    for name, ask in (
+        ("france", lambda path: server.request("PATCH", path, json={"pinned": True})),
+        ("spain", lambda path: server.request("GET", f"{path}/versions")),
+        ("italy", lambda path: server.request("POST", f"{path}/rollback", json={"version": 1})),
+    ):
+        (folder / f"{name}.safetensors").write_bytes(make(1))
+        reply = ask(f"/v1/unlearning/profiles/{name}")
+        assert reply.status_code == 200, reply.text
+
+
+def test_a_client_is_not_told_where_the_server_keeps_what(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.serving.catalogue.put("france", make(1))
+    objects = server.serving.catalogue.objects
+
+    def fails(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "secret"))
+
+    monkeypatch.setattr(objects, "_write", fails)
+    written = server.request("PUT", "/v1/unlearning/profiles/spain", content=make(2))
+    monkeypatch.setattr(objects._files, "cat_file", fails)
+    server.serving.catalogue._profiles.clear()
+    read = server.post("/v1/chat/completions", json={"model": "smollm2:france"})
+    for reply in (written, read):
+        assert reply.status_code == 503
+        assert "Permission denied" in reply.json()["error"]["message"]
+        assert str(tmp_path) not in reply.text
+    assert caplog.text.count(str(tmp_path / "secret")) == 2

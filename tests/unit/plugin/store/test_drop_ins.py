@@ -10,7 +10,7 @@ import pytest
 from lethe_projections import artifact
 from lethe_projections.errors import ArtifactError
 from lethe_vllm.catalogue import Catalogue
-from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.errors import UnavailableError, UnknownProfileError
 from lethe_vllm.store.meanings import Change
 
 from ..test_catalogue import BASE, data
@@ -180,3 +180,72 @@ def test_a_put_that_comes_before_a_removal_is_seen_stays(
 
     monkeypatch.setattr(catalogue.names, "file_gone", put_first)
     assert catalogue.entry("france").digest == artifact.digest(data(2))
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_gone(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(data(1))
+    catalogue.entry("france")
+    file.write_bytes(data(2))
+    read = Path.read_bytes
+
+    def removed_first(path: Path) -> bytes:
+        file.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", removed_first)
+    with pytest.raises(UnknownProfileError):
+        catalogue.entry("france")
+    assert history(catalogue) == [("file", False), ("file", True)]
+
+
+@pytest.mark.parametrize("method", ["stat", "read"])
+def test_a_file_that_cannot_be_read_is_an_error_and_hides_no_other(
+    catalogue: Catalogue,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    catalogue.put("spain", data(1))
+    file = tmp_path / "france.safetensors"
+    if method == "read":
+        file.mkdir()
+    else:
+        file.symlink_to(file)
+    with pytest.raises(UnavailableError, match=r"france\.safetensors: expected a file that may be"):
+        catalogue.entry("france")
+    with caplog.at_level(logging.WARNING):
+        assert catalogue.listed() == ["spain"]
+    assert "france.safetensors" in caplog.text
+
+
+def test_a_file_that_was_refused_is_not_read_again_until_it_changes(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "france.safetensors"
+    file.write_bytes(b"no profile")
+    checked: list[bytes] = []
+    check = catalogue.check
+    monkeypatch.setattr(catalogue, "check", lambda data: (checked.append(data), check(data))[1])
+    for _ in range(3):
+        with pytest.raises(ArtifactError, match=r"profile france \(france.safetensors\)"):
+            catalogue.entry("france")
+    assert checked == [b"no profile"]
+    file.write_bytes(data(1))
+    assert catalogue.entry("france").digest == artifact.digest(data(1))
+
+
+def test_a_history_has_the_file_that_nobody_asked_for_yet(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    catalogue.put("france", data(1))
+    (tmp_path / "france.safetensors").write_bytes(data(2))
+    assert [one.action for one in catalogue.history("france")] == ["file", "put"]
+    (tmp_path / "france.safetensors").write_bytes(b"no profile")
+    assert catalogue.earlier("france").digest == artifact.digest(data(1))
+    named = catalogue.now("france")
+    assert named is not None
+    assert named.digest == artifact.digest(data(2))

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select, update
 
 from lethe_vllm.errors import ConflictError, UnavailableError, UnknownProfileError
 from lethe_vllm.store.database import open_database
 from lethe_vllm.store.meanings import DELETE, FILE, ROLLBACK, Change
 from lethe_vllm.store.names import Names
+from lethe_vllm.store.tables import metadata, state
 
 BASE = "f" * 64
 FIRST, SECOND, THIRD = (letter * 64 for letter in "abc")
@@ -203,3 +205,43 @@ def test_a_database_that_is_gone_is_an_error_that_says_so(names: Names) -> None:
     for act in (lambda: names.find("france"), lambda: names.change("france", Change(SECOND))):
         with pytest.raises(UnavailableError, match="store: expected"):
             act()
+
+
+def test_look_ups_go_on_while_a_change_waits_for_another_processs(names: Names) -> None:
+    before = names.change("france", Change(FIRST))
+    with ThreadPoolExecutor(2) as pool:
+        with again(names)._engine.begin() as connection:
+            connection.execute(update(state).values(revision=state.c.revision + 1))
+            change = pool.submit(names.change, "france", Change(SECOND))
+            while not names._writing.locked():
+                pass
+            assert pool.submit(names.find, "france").result(10) == before
+            assert not change.done()
+        assert change.result(60).digest == SECOND
+    found = names.find("france")
+    assert found is not None
+    assert found.digest == SECOND
+
+
+def test_a_store_that_is_restored_from_a_backup_is_noticed(names: Names) -> None:
+    first = names.change("france", Change(FIRST))
+    tables = metadata.sorted_tables
+    with names._engine.connect() as connection:
+        backup = [connection.execute(select(table)).mappings().all() for table in tables]
+    names.change("france", Change(SECOND))
+    names.change("spain", Change(THIRD))
+    with again(names)._engine.begin() as connection:
+        for table in tables:
+            connection.execute(table.delete())
+    with pytest.raises(UnavailableError, match="about to be restored"):
+        names.find("france")
+    with again(names)._engine.begin() as connection:
+        connection.execute(state.delete())
+        for table, rows in zip(tables, backup, strict=True):
+            for row in rows:
+                connection.execute(table.insert().values(**row))
+    assert names.find("france") == first
+    assert names.find("spain") is None
+    assert sorted(names.take_replaced()) == [SECOND, THIRD]
+    assert names.change("france", Change(THIRD)).version == 2
+    assert names.take_replaced() == []

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
@@ -58,7 +59,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     objects = Objects(str(tmp_path))
 
     def full(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UnavailableError, match="no space"):
@@ -93,3 +94,29 @@ def test_what_a_killed_process_had_begun_is_removed_once_it_is_old(tmp_path: Pat
             os.utime(file, (0, 0))
     Objects(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [new.name, f"{DIGEST}.safetensors"]
+
+
+@pytest.mark.parametrize("method", ["cat_file", "exists", "pipe_file"])
+def test_whatever_a_file_system_raises_is_an_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    class LibraryError(Exception):
+        """As botocore's, which is no OSError."""
+
+    def fail(*_: object) -> None:
+        raise LibraryError("no credentials")
+
+    objects = Objects(f"memory://{tmp_path.name}")
+    objects.put(DATA)
+    monkeypatch.setattr(objects._files, method, fail)
+    asked: dict[str, list[Callable[[], object]]] = {
+        "cat_file": [lambda: objects.get(DIGEST), lambda: objects.beside(DIGEST, ".json")],
+        "exists": [lambda: objects.put(DATA)],
+        "pipe_file": [lambda: objects.put(b"other bytes")],
+    }
+    for ask in asked[method]:
+        with pytest.raises(UnavailableError, match="LibraryError"):
+            ask()
+    monkeypatch.setattr(type(objects._files), "makedirs", fail)
+    with pytest.raises(UnavailableError, match="writable place"):
+        Objects(objects.url)

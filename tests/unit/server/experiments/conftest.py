@@ -7,9 +7,11 @@ import pytest
 from lethe_server.experiments.laboratory import Laboratory
 from lethe_vllm.store.database import open_database
 
+from .observed import BASE
+
 
 @pytest.fixture
 def laboratory(database_url: str) -> Iterator[Laboratory]:
-    opened = Laboratory.open(open_database(database_url))
+    opened = Laboratory.open(open_database(database_url), BASE)
     yield opened
     opened.close()

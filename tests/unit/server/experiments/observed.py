@@ -2,6 +2,9 @@
 
 from lethe_server.experiments.experiment import Arm, Experiment, Exposure, Outcome, Plan
 
+BASE = "f" * 64
+"""Fingerprint of the base model."""
+
 
 def plan(name: str = "trial", *, profile: str = "france", control: str = "plain") -> Plan:
     arms = Arm("plain", "base", 1.0), Arm("treated", profile, 1.0)

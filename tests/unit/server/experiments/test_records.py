@@ -1,18 +1,23 @@
 """Experiments and their records in a database, on SQLite and on PostgreSQL."""
 
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy
+from sqlalchemy.pool import QueuePool
 
-from lethe_server.experiments import tables
-from lethe_server.experiments.experiment import UnknownExperimentError
+from lethe_server.experiments import pages, tables
+from lethe_server.experiments.experiment import Experiment, UnknownExperimentError
 from lethe_server.experiments.laboratory import Laboratory
 from lethe_server.experiments.records import Measured, Served
 from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import open_database
 
-from .observed import exposure, outcome, plan
+from .observed import BASE, exposure, outcome, plan
 
 
 def test_an_experiment_is_the_same_after_the_database_is_opened_again(
@@ -21,8 +26,12 @@ def test_an_experiment_is_the_same_after_the_database_is_opened_again(
     made, is_new = laboratory.registry.create(plan())
     laboratory.records.add_exposures([exposure(made, "r1", "a")], {})
     laboratory.close()
-    reopened = Laboratory.open(open_database(database_url))
+    reopened = Laboratory.open(open_database(database_url), BASE)
     assert is_new
+    other = Laboratory.open(open_database(database_url), "e" * 64)
+    assert other.registry.list() == []
+    assert other.registry.create(plan())[1], "another base model's experiments are its own"
+    other.close()
     assert reopened.registry.get("trial") == made
     assert reopened.registry.list() == [made]
     assert reopened.records.units(made) == {"plain": 1}
@@ -49,8 +58,8 @@ def test_of_many_who_create_it_at_once_one_does(laboratory: Laboratory) -> None:
 
 def test_many_processes_may_make_the_tables_at_once(database_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: Laboratory.open(open_database(database_url)), range(8)))
-    names = sqlalchemy.inspect(open_database(database_url)).get_table_names()
+        list(pool.map(lambda _: Laboratory.open(open_database(database_url), BASE), range(8)))
+    names = sqlalchemy.inspect(open_database(database_url), BASE).get_table_names()
     assert set(names) > {f"lethe_{one}" for one in ("experiments", "arms", "exposures", "outcomes")}
 
 
@@ -156,5 +165,84 @@ def test_an_export_has_every_record(laboratory: Laboratory) -> None:
 
 def test_tables_that_are_gone_are_an_error_of_the_servers(laboratory: Laboratory) -> None:
     tables.metadata.drop_all(laboratory.registry.engine)
-    with pytest.raises(UnavailableError, match="expected the database to answer"):
+    with pytest.raises(UnavailableError, match="expected its database to answer"):
         laboratory.registry.get("trial")
+
+
+def records(laboratory: Laboratory, made: Experiment, count: int) -> list[str]:
+    """As many exposures and outcomes; what an export shall say of them, in order."""
+    # Many of one moment, and in another order than their ids.
+    times = {str(number): float(number * 7 % 5) for number in range(count)}
+    laboratory.records.add_exposures(
+        [replace(exposure(made, key, "a"), time=time) for key, time in times.items()], {}
+    )
+    laboratory.records.add_outcomes(
+        made,
+        [replace(outcome(made, key, "a", "liked", 1.0), time=time) for key, time in times.items()],
+    )
+    return sorted(times, key=lambda key: (times[key], key)) * 2
+
+
+def keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [row.get("request_id") or row["id"] for row in rows]
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 21])
+def test_an_export_in_pages_has_every_record_once_and_in_order(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(pages, "PAGE", size)
+    made, _ = laboratory.registry.create(plan())
+    other, _ = laboratory.registry.create(plan("other"))
+    records(laboratory, other, 30)
+    expected = records(laboratory, made, 20)
+    assert keys(laboratory.records.export(made)) == expected
+
+
+def test_an_export_tells_what_was_there_when_it_began(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE", 3)
+    made, _ = laboratory.registry.create(plan())
+    expected = records(laboratory, made, 10)
+    export = laboratory.records.export(made)
+    first = next(export)
+    laboratory.records.add_exposures([exposure(made, "later", "b")], {})
+    laboratory.records.add_outcomes(made, [outcome(made, "later", "b", "liked", True)])
+    assert keys([first, *export]) == expected
+    assert keys(laboratory.records.export(made)).count("later") == 2
+
+
+def test_an_export_whose_experiment_is_deleted_meanwhile_does_not_seem_whole(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE", 3)
+    made, _ = laboratory.registry.create(plan())
+    records(laboratory, made, 10)
+    export = laboratory.records.export(made)
+    next(export)
+    laboratory.registry.delete("trial")
+    with pytest.raises(UnknownExperimentError, match="not all"):
+        list(export)
+
+
+def test_who_reads_an_export_slowly_keeps_no_connection(laboratory: Laboratory) -> None:
+    made, _ = laboratory.registry.create(plan())
+    records(laboratory, made, 2)
+    exports = [laboratory.records.export(made) for _ in range(20)]
+    assert [next(export)["request_id"] for export in exports] == ["0"] * 20
+    pool = laboratory.registry.engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0
+
+
+def test_where_every_connection_is_in_use_the_error_says_so(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = laboratory.registry.engine
+    monkeypatch.setattr(engine.pool, "_timeout", 0)
+    with ExitStack() as stack:
+        for _ in range(15):
+            stack.enter_context(engine.connect())
+        with pytest.raises(UnavailableError, match=r"all that one process opens in use"):
+            laboratory.registry.get("trial")

@@ -25,7 +25,7 @@ URL = "/v1/unlearning/experiments"
 FRANCE = make(1)
 DIGEST = artifact.digest(FRANCE)
 ARMS = [{"name": "plain", "profile": "base"}, {"name": "treated", "profile": "france"}]
-USERS = [f"user-{number}" for number in range(12)]
+USERS = [f"user-{number}" for number in range(30)]
 
 
 @pytest.fixture
@@ -209,7 +209,9 @@ def test_a_client_that_leaves_before_the_answer_is_recorded_as_such(server: Serv
 
     async def leave() -> None:
         scope = {"type": "http", "method": "POST", "headers": []}
-        part = await laboratory.part(Joining("trial", "u"), None, scope)
+        part = await laboratory.part(
+            Joining("trial", "u"), None, scope, lambda experiment, arm: None
+        )
         with part:
             raise asyncio.CancelledError
 

@@ -112,3 +112,21 @@ def test_the_count_of_the_lost_is_in_the_database(laboratory: Laboratory) -> Non
     laboratory.records.add_exposures([exposure(trial, "r1", "a")], {trial.id: 4})
     laboratory.records.add_exposures([], {trial.id: 3})
     assert laboratory.registry.get("trial").lost == 7
+
+
+def test_a_failure_that_nobody_foresaw_is_logged_and_tried_again(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [RuntimeError("unforeseen"), ZeroDivisionError()]
+
+    def write(rows: Sequence[Exposure], lost: Mapping[str, int]) -> None:
+        if failures:
+            raise failures.pop(0)
+        database.write(rows, lost)
+
+    writer = Writer(write)
+    writer.add(made(1))
+    assert writer.flush()
+    writer.close()
+    assert database.batches == [[made(1)]]
+    assert "unforeseen" in caplog.text

@@ -1,26 +1,38 @@
-"""`GET /health` is red while a site of any engine is gone, and green again once it is back."""
+"""Two engines of one server: a request goes where there is room, and health sees each one's sites.
+
+Requests do not wait for room here: of two engines the one that has some serves, or neither.
+"""
 
 import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+import torch
 
+from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector, Site
 from lethe_server.recent import FRESH
 
+from ..cores import bound
 from .conftest import OPTIONS, started
 from .profiles import synthetic
-from .server import QUESTION, Server
+from .server import HEADER, QUESTION, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (10, 20)
 """The blocks that the profile edits."""
 ROUNDS = 12
+
+RANK = 160
+"""0.7 MB in float32: each engine, with room for one, holds one such profile."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,12 +52,54 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "VLLM_PLUGINS": "lethe,breakable",
         "VLLM_SERVER_DEV_MODE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "0|1",
+        "VLLM_CPU_OMP_THREADS_BIND": bound(2),
     }
     profiles = ["--profiles", str(folder / "profiles")]
-    options = [*profiles, *OPTIONS, "--data-parallel-size", "2"]
+    room = ["--lethe-bank-mb", "1", "--lethe-when-full", "refuse"]
+    options = [*profiles, *OPTIONS, *room, "--data-parallel-size", "2"]
     with started(folder, *options, **environment) as found:
         yield found
+
+
+def large(base: BaseModel, seed: int) -> bytes:
+    factors = torch.randn(2, RANK, base.hidden_size, generator=torch.Generator().manual_seed(seed))
+    projector = Projector(Site(10, "mlp"), *(factors * 0.01))
+    return artifact.to_bytes(Profile(base, (projector,), "synthetic", {"seed": seed}))
+
+
+def test_a_request_goes_where_there_is_room_and_is_refused_where_there_is_none(
+    server: Server, base: BaseModel
+) -> None:
+    for seed, name in enumerate(["one", "two", "three"], 1):
+        assert server.put(name, large(base, seed)).status_code == 201
+    with ExitStack() as running:
+        for name in ("one", "two"):
+            running.enter_context(streaming(server, name))
+        for stream in (True, False):
+            reply = server.chat(QUESTION, "three", stream=stream)
+            assert reply.status_code == 503, reply.text
+            assert "expected room for it on the device" in reply.json()["error"]["message"]
+        for name in ("one", "two", "base"):
+            assert server.chat(QUESTION, name, max_tokens=2).status_code == 200
+    assert server.chat(QUESTION, "three", max_tokens=2).status_code == 200
+
+
+def streaming(server: Server, name: str) -> ExitStack:
+    """A long answer of which the first piece has come; given up when the stack closes."""
+    stack = ExitStack()
+    client = stack.enter_context(server.client)
+    body = {"model": "smollm2", "messages": [{"role": "user", "content": QUESTION}]}
+    settings = {"max_tokens": 1500, "stream": True, "ignore_eos": True}
+    reply = stack.enter_context(
+        client.stream("POST", "/v1/chat/completions", json=body | settings, headers={HEADER: name})
+    )
+    assert reply.status_code == 200
+    lines = (line for line in reply.iter_lines() if '"content":' in line)
+    next(lines)
+    next(lines)
+    # Kept until then: a reader that is forgotten hangs up.
+    stack.callback(lines.close)
+    return stack
 
 
 def call(server: Server, method: str, *args: int) -> None:
