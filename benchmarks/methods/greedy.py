@@ -7,12 +7,11 @@ Only where it departs before is its own continuation generated. Nothing is appro
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from benchmarks.methods.forms import MAX_TOKENS, Item
-from benchmarks.methods.states import Row, editing, final_states, logits
 from benchmarks.methods.store import Record
+from lethe_projections import generation
 from lethe_projections.profile import Profile
+from lethe_projections.states import Row, final_states, logits
 
 _BATCH = 32
 
@@ -65,7 +64,6 @@ def _row(tokenizer: Any, item: Item, record: Record) -> Row:
     return Row((*prompt, *record["ids"][:length]), len(prompt))
 
 
-@torch.no_grad()
 def _generated(
     model: Any, tokenizer: Any, items: Sequence[Item], profile: Profile | None
 ) -> list[Record]:
@@ -73,31 +71,12 @@ def _generated(
     found: dict[str, Record] = {}
     for start in range(0, len(ordered), _BATCH):
         batch = ordered[start : start + _BATCH]
-        for item, ids in zip(batch, _batch(model, tokenizer, batch, profile), strict=True):
+        prompts = [_ids(tokenizer, item) for item in batch]
+        ends = [tokenizer.eos_token_id]
+        answers = generation.greedy(model, prompts, profile, MAX_TOKENS, ends)
+        for item, ids in zip(batch, answers, strict=True):
             found[item.id] = _record(tokenizer, item, ids)
     return [found[item.id] for item in items]
-
-
-def _batch(
-    model: Any, tokenizer: Any, items: Sequence[Item], profile: Profile | None
-) -> list[list[int]]:
-    """Generates with padding on the left, so that every prompt ends at the same column."""
-    prompts = [_ids(tokenizer, item) for item in items]
-    width = max(map(len, prompts))
-    ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    end = tokenizer.eos_token_id
-    with editing(model, profile, width):
-        out = model.generate(
-            ids, attention_mask=mask, max_new_tokens=MAX_TOKENS, do_sample=False,
-            eos_token_id=end, pad_token_id=end,
-        )  # fmt: skip
-    return [_until(end, row) for row in out[:, width:].tolist()]
-
-
-def _until(end: int, ids: list[int]) -> list[int]:
-    """Up to and with the token that ends a reply."""
-    return ids[: ids.index(end) + 1] if end in ids else ids
 
 
 def _ids(tokenizer: Any, item: Item) -> list[int]:

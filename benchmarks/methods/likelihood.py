@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.methods.forms import Item
-from benchmarks.methods.states import Row, final_states, log_probabilities
 from benchmarks.methods.store import Record
 from lethe_projections import examples
 from lethe_projections.evaluation.metrics import divergence
 from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
+from lethe_projections.states import Row, final_states, log_probabilities
 from lethe_projections.task import Task
 
 

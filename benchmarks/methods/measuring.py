@@ -12,11 +12,11 @@ from torch import Tensor
 from benchmarks.methods import greedy, likelihood, store
 from benchmarks.methods.forms import Item
 from benchmarks.methods.likelihood import Passage
-from benchmarks.methods.states import Row, final_states
 from benchmarks.methods.store import Records
 from lethe_projections.evaluation import scoring
 from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
+from lethe_projections.states import Row, final_states
 from lethe_projections.task import Task
 from lethe_server.fitting import Checkpoint
 

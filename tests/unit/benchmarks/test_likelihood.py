@@ -9,7 +9,7 @@ import torch
 from benchmarks.methods import likelihood
 from benchmarks.methods.forms import Item
 from benchmarks.methods.likelihood import Passage
-from benchmarks.methods.states import Row, final_states, log_probabilities
+from lethe_projections.states import Row, final_states, log_probabilities
 from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.examples import Example

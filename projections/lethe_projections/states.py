@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import pad_sequence
 from lethe_projections import reference
 from lethe_projections.profile import Profile
 
-_BATCH = 32
+BATCH = 32
+"""Rows that share a pass, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,24 @@ def editing(
 
 
 @torch.no_grad()
-def final_states(model: Any, rows: Sequence[Row], profile: Profile | None) -> list[Tensor]:
+def final_states(
+    model: Any, rows: Sequence[Row], profile: Profile | None, batch: int = BATCH
+) -> list[Tensor]:
     """The last normalised hidden states that predict each token past the prompt.
+
+    Args:
+        model: transformers decoder.
+        rows: of any lengths.
+        profile: whose edits; None for the base.
+        batch: rows a pass; it changes no more than the last bits.
 
     Returns:
         For each row [len(row.following), hidden] float32; the output embedding makes them logits.
     """
     found: dict[int, Tensor] = {}
-    for indices in _batches(rows):
-        batch = [rows[index] for index in indices]
-        found.update(zip(indices, _one_batch(model, batch, profile), strict=True))
+    for indices in _batches(rows, batch):
+        together = [rows[index] for index in indices]
+        found.update(zip(indices, _one_batch(model, together, profile), strict=True))
     return [found[index] for index in range(len(rows))]
 
 
@@ -72,15 +81,15 @@ def log_probabilities(model: Any, states: Tensor) -> Tensor:
     return logits(model, states).log_softmax(-1)
 
 
-def _batches(rows: Sequence[Row]) -> Iterator[list[int]]:
+def _batches(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
     """Rows of like length together, those that begin with the same token apart from the others."""
     first = [row.ids[0] for row in rows]
     common = max(set(first), key=lambda token: (first.count(token), token), default=0)
     for group in (True, False):
         indices = [index for index, token in enumerate(first) if (token == common) == group]
         indices.sort(key=lambda index: len(rows[index].ids))
-        for start in range(0, len(indices), _BATCH):
-            yield indices[start : start + _BATCH]
+        for start in range(0, len(indices), batch):
+            yield indices[start : start + batch]
 
 
 def _one_batch(model: Any, rows: Sequence[Row], profile: Profile | None) -> list[Tensor]:
