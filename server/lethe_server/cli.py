@@ -9,6 +9,7 @@ import typer
 from lethe_projections.errors import LetheError
 from lethe_server.cli_compare import compare
 from lethe_server.cli_compose import compose
+from lethe_server.cli_eval import evaluate
 from lethe_server.cli_experiment import app as experiment_app
 from lethe_server.cli_fit import FitGroup
 from lethe_server.cli_interchange import export_file, import_file
@@ -29,6 +30,7 @@ app.command("export")(export_file)
 app.command("import")(import_file)
 app.command()(compose)
 app.command()(compare)
+app.command("eval")(evaluate)
 app.add_typer(policy_app, name="policy")
 
 DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512

@@ -1,7 +1,7 @@
 """Speaks to a Lethe server over HTTP, for commands. Knows nothing of what is said."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,13 @@ class Client:
     def post(self, path: str, body: Any = None) -> Any:
         return self._ask("POST", path, body)
 
+    def exchange(
+        self, path: str, body: Any, headers: Mapping[str, str]
+    ) -> tuple[Any, Mapping[str, str]]:
+        """A POST with headers of its own; the answer, and its headers, in any case."""
+        with self._sent("POST", path, body, headers) as reply:
+            return self._document(path, reply), reply.headers
+
     def put(self, path: str, body: Any) -> Any:
         return self._ask("PUT", path, body)
 
@@ -80,22 +87,26 @@ class Client:
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         with self._sent(method, path, body) as reply:
-            content = reply.read()
-            try:
-                return json.loads(content) if content else None
-            except ValueError as error:
-                raise ServerError(
-                    f"{self.url}{path}: expected JSON, found {content[:80]!r}; is this a Lethe "
-                    "server?",
-                    reply.status_code,
-                ) from error
+            return self._document(path, reply)
+
+    def _document(self, path: str, reply: httpx.Response) -> Any:
+        content = reply.read()
+        try:
+            return json.loads(content) if content else None
+        except ValueError as error:
+            raise ServerError(
+                f"{self.url}{path}: expected JSON, found {content[:80]!r}; is this a Lethe server?",
+                reply.status_code,
+            ) from error
 
     @contextmanager
-    def _sent(self, method: str, path: str, body: Any) -> Iterator[httpx.Response]:
+    def _sent(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
         """The response, of which the head has come and says that all is well."""
         sent: dict[str, Any] = {"content" if isinstance(body, bytes) else "json": body}
         try:
-            with self._http.stream(method, self.url + path, **sent) as reply:
+            with self._http.stream(method, self.url + path, headers=headers, **sent) as reply:
                 if reply.is_error:
                     reply.read()
                     raise ServerError(_message(reply), reply.status_code)

@@ -9,11 +9,11 @@ import torch
 from benchmarks.methods import likelihood
 from benchmarks.methods.forms import Item
 from benchmarks.methods.likelihood import Passage
-from lethe_projections.states import Row, final_states, log_probabilities
 from lethe_projections import reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
+from lethe_projections.states import Row, final_states, log_probabilities
 from lethe_projections.task import Task
 
 from .conftest import projector

@@ -1,0 +1,97 @@
+"""`lethe eval`: what a profile has forgotten and kept, measured as it is served, as evidence."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lethe_server.cli_options import LOCAL, AsJson, Key, Url, connect, print_json
+from lethe_server.evaluating.split import Split
+
+if TYPE_CHECKING:
+    from lethe_server.evaluating.answering import Answerer
+    from lethe_server.evaluating.evidence import Evidence
+
+
+def evaluate(
+    *,
+    profile: Annotated[
+        str, typer.Option(help="What the server calls the profile; with --offline, its file.")
+    ],
+    suites: Annotated[
+        list[str],
+        typer.Option(
+            "--suite",
+            help="capitals, element_symbols, books or a file; may be given several times.",
+        ),
+    ],
+    url: Url = LOCAL,
+    api_key: Key = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="In this process, by transformers, without a server.")
+    ] = False,
+    model: Annotated[
+        str, typer.Option(help="With --offline: 'embedded', a folder, or a cached id.")
+    ] = "embedded",
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A subject that the profile is to forget, where that is not as the suite has it; "
+            "may be given several times."
+        ),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which subjects are asked about.")] = Split.ALL,
+    out: Annotated[
+        Path, typer.Option(help="Folder to write; what it has already is not asked again.")
+    ] = Path("lethe-eval"),
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="Prompts at once; no score depends on it.")
+    ] = 8,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Of each answer.")] = 24,
+    retain: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines of text that must stay; default: general text."),
+    ] = None,
+    texts: Annotated[int, typer.Option(min=0, help="How many of its texts are read.")] = 200,
+    top_logprobs: Annotated[
+        int, typer.Option(min=1, help="Likeliest tokens to ask for: the server's --max-logprobs.")
+    ] = 20,
+    attach: Annotated[
+        bool,
+        typer.Option(
+            "--attach", help="Give the evidence to the server, or put it beside the file."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a profile has forgotten and kept, beside the base, and write it as evidence.
+
+    What was answered is kept: the same command goes on from there.
+    """
+    from lethe_server.evaluating import attaching, command
+
+    asked = command.Asked(tuple(suites), split, tuple(forget or ()), retain, texts)
+    client = None if offline else connect(url, api_key)
+    answerer: Answerer
+    if client is None:
+        answerer = command.in_process(Path(profile), model, max_tokens, jobs)
+    else:
+        answerer = command.over_http(client, profile, max_tokens, jobs, top_logprobs)
+    found = command.evidence(answerer, asked, out, max_tokens)
+    if attach and client is not None:
+        attaching.upload(client, profile, found)
+    elif attach:
+        attaching.put_beside(Path(profile), found)
+    _say(found, as_json)
+
+
+def _say(found: "Evidence", as_json: bool) -> None:
+    if as_json:
+        document: dict[str, Any] = found.model_dump(mode="json")
+        print_json(document)
+        return
+    from rich.console import Console
+
+    from lethe_server.evaluating import showing
+
+    showing.show(found, Console())

@@ -1,0 +1,63 @@
+"""From all answers to the evidence of a profile."""
+
+import hashlib
+from collections import Counter
+
+from lethe_projections.evaluation.suite import Suite
+from lethe_server.evaluating import balancing, keeping, measuring, outcomes, recovering
+from lethe_server.evaluating.answering import Subject
+from lethe_server.evaluating.evidence import Evidence, SuiteEvidence
+from lethe_server.evaluating.folder import Folder
+from lethe_server.evaluating.records import Records
+from lethe_server.evaluating.work import Work
+
+
+def evidence(subject: Subject, asked: Work, folder: Folder, max_tokens: int) -> Evidence:
+    """Of answers that are all there.
+
+    Args:
+        subject: whose.
+        asked: what.
+        folder: with the answers.
+        max_tokens: of an answer.
+
+    Raises:
+        LetheError: the base knows nothing of what should be forgotten.
+    """
+    base, variant = folder.base(), folder.variant(subject.digest)
+    texts = asked.texts
+    return Evidence(
+        digest=subject.digest,
+        model=subject.model,
+        by=subject.by,
+        engine=subject.engine,
+        dtype=subject.dtype,
+        split=asked.split,
+        max_tokens=max_tokens,
+        suites=[_suite(one, asked, base, variant) for one in asked.suites],
+        retain=keeping.retained(texts, variant, subject.divergence) if texts else None,
+        left_out=[f"ranking, retain text: {subject.unread}"] if subject.unread else [],
+    )
+
+
+def _suite(suite: Suite, asked: Work, base: Records, variant: Records) -> SuiteEvidence:
+    found = outcomes.pairs(asked.questions(suite), base, variant)
+    chance = suite.chance()
+    forget = recovering.forms(found, chance, "forget")
+    return SuiteEvidence(
+        name=suite.name,
+        version=suite.version,
+        sha256=suite.digest,
+        subjects_sha256=_digest(asked.subjects) if asked.subjects else None,
+        facts=dict(sorted(Counter(item.set for item in suite.items).items())),
+        prompts=len(found),
+        headline=recovering.headline(found, forget, suite),
+        forget=forget,
+        neighbour=recovering.kept(found, chance, "neighbour"),
+        unrelated=recovering.kept(found, chance, "unrelated"),
+        measures=[*balancing.measures(found), *measuring.measures(found)],
+    )
+
+
+def _digest(subjects: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(sorted(set(subjects))).encode()).hexdigest()

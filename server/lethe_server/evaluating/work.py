@@ -1,0 +1,108 @@
+"""What an evaluation asks: prompts of suites, and text that should not change."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lethe_projections import examples
+from lethe_projections.errors import LetheError
+from lethe_projections.evaluation import suite_file
+from lethe_projections.evaluation.prompt import Prompt
+from lethe_projections.evaluation.suite import Item, Suite
+from lethe_projections.examples import Example
+from lethe_server.evaluating.split import Split
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt, and the fact that it asks for."""
+
+    suite: Suite
+    item: Item
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that is asked.
+
+    Attributes:
+        suites: with what should be forgotten marked.
+        split: which of their subjects.
+        subjects: what the profile was to forget, where that is not as the suites have it.
+        texts: that should not change.
+        ranks: whether given texts may be read back.
+    """
+
+    suites: tuple[Suite, ...]
+    split: Split = Split.ALL
+    subjects: tuple[str, ...] = ()
+    texts: tuple[Example, ...] = ()
+    ranks: bool = True
+
+    def questions(self, suite: Suite) -> tuple[Question, ...]:
+        """Of one suite, in its order."""
+        return tuple(
+            Question(suite, item, prompt)
+            for item in suite.items
+            for prompt in item.prompts
+            if self.ranks or not prompt.wrong
+        )
+
+    def every(self) -> Iterator[Question]:
+        """Of all suites."""
+        for suite in self.suites:
+            yield from self.questions(suite)
+
+
+def suite(name: str) -> Suite:
+    """A suite by the path of a file, or the name of one that ships.
+
+    Raises:
+        SuiteError: there is none, or it is malformed.
+    """
+    return suite_file.read(name) if Path(name).exists() else suite_file.packaged(name)
+
+
+def chosen(found: Suite, split: Split, subjects: Sequence[str] = ()) -> Suite:
+    """The part of a suite that is asked.
+
+    Args:
+        found: the whole.
+        split: which subjects.
+        subjects: what the profile was to forget; none for what the suite says.
+
+    Raises:
+        SuiteError: a subject is none of the suite's.
+        LetheError: nothing is left that should be forgotten.
+    """
+    if subjects:
+        found = found.forgetting(subjects)
+    if split is not Split.ALL:
+        found = found.half(split)
+    if not found.of("forget"):
+        raise LetheError(
+            f"{found.name}: expected facts that should be forgotten in the split '{split}', found "
+            "none; take another split, or --split all"
+        )
+    return found
+
+
+def texts(file: Path | None, count: int) -> tuple[Example, ...]:
+    """Texts that should not change, those with a reply and plain ones, by rising sha256.
+
+    Args:
+        file: JSON lines; None for the general text that ships.
+        count: how many at most.
+
+    Raises:
+        FitError: the file cannot be read, or has a bad line.
+    """
+    lines = examples.packaged("retain") if file is None else examples.load(file, "retain")
+    given = {line for line in lines if line.text or line.answer}
+    return tuple(sorted(given, key=digest)[:count])
+
+
+def digest(text: Example) -> str:
+    """sha256 of a text, 64 hex digits."""
+    return examples.digest([text])

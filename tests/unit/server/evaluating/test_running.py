@@ -1,0 +1,205 @@
+"""An evaluation over HTTP: what is asked, what is written, what follows of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lethe_projections.errors import LetheError
+from lethe_server.client import ServerError
+from lethe_server.evaluating import command
+from lethe_server.evaluating.command import Asked
+from lethe_server.evaluating.evidence import Evidence, Measure, SuiteEvidence
+
+from .served import DIGEST, KEY, TOWNS, Fake, forgets, idle, noise, retain, suite
+
+PROMPTS = 4 * 6 * 5
+"""Sets, subjects, forms."""
+READINGS = 4 * 6 * 3
+"""Of these prompts one in five is a ranking, of three answers."""
+
+
+def fake(says: Any = idle, **given: Any) -> Fake:
+    return Fake({"base": idle, "france": says}, **given)
+
+
+def evaluated(server: Fake, folder: Path, jobs: int = 4, **asked: Any) -> Evidence:
+    answerer = command.over_http(server.client(), "france", 24, jobs, 20)
+    given = {"retain": retain(folder), **asked}
+    return command.evidence(answerer, Asked((str(suite(folder)),), **given), folder / "out", 24)
+
+
+def only(found: Evidence) -> SuiteEvidence:
+    [one] = found.suites
+    return one
+
+
+def measure(measures: list[Measure], name: str) -> Measure:
+    [found] = [one for one in measures if one.name == name]
+    return found
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "out" / name).read_text().splitlines()]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
+
+
+def test_a_profile_that_does_nothing_scores_as_the_base(tmp_path: Path) -> None:
+    found = evaluated(fake(), tmp_path)
+    headline = only(found).headline
+    assert (headline.recovered, headline.neighbours, headline.unrelated) == (1, 1, 1)
+    for one in [
+        *only(found).measures,
+        *only(found).forget,
+        *(found.retain or only(found)).measures,
+    ]:
+        assert one.value == pytest.approx(one.base), one.name
+        assert one.interval is None or one.interval[0] <= one.value <= one.interval[1]
+
+
+def test_noise_is_forgetting_with_all_else_destroyed(tmp_path: Path) -> None:
+    found = evaluated(fake(noise), tmp_path)
+    headline = only(found).headline
+    assert (headline.recovered, headline.neighbours, headline.unrelated) == (0, 0, 0)
+    assert found.retain is not None
+    assert measure(found.retain.measures, "KL").value > 0.05
+    assert measure(found.retain.measures, "perplexity ratio").value > 10
+    assert measure(only(found).measures, "model utility").value < 0.1
+    assert measure(only(found).measures, "deviation score").value == 100
+    assert measure(only(found).measures, "mixed: the rest answered").value == 0
+
+
+def test_one_that_forgets_what_exists_is_as_one_that_never_knew(tmp_path: Path) -> None:
+    found = only(evaluated(fake(forgets), tmp_path))
+    assert found.headline.recovered == 0
+    for one in found.forget:
+        assert (one.value, one.never_known, one.n, one.clusters) == (0, 0, 6, 6), one.name
+    assert measure(found.measures, "forget: truth ratio").value == 1
+    assert found.facts == {"forget": 6, "neighbour": 6, "never_known": 6, "unrelated": 6}
+
+
+def test_every_number_has_a_formula_and_an_interval(tmp_path: Path) -> None:
+    found = evaluated(fake(noise), tmp_path)
+    assert found.retain is not None
+    one = only(found)
+    for number in [*one.forget, *one.neighbour, *one.measures, *found.retain.measures]:
+        assert number.formula
+        assert number.interval is not None, number.name
+
+
+def test_lines_say_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
+    evaluated(fake(noise), tmp_path)
+    variant, base = rows(tmp_path, f"{DIGEST}.jsonl"), rows(tmp_path, "base.jsonl")
+    assert len(base) == PROMPTS
+    assert len(variant) == PROMPTS + 7
+    [line] = [one for one in base if one["item"] == "town/Narda" and one["form"] == "question"]
+    assert (line["text"], line["recovered"], line["set"]) == (
+        "It is Kesh, and four.",
+        True,
+        "forget",
+    )
+    [line] = [
+        one for one in variant if one.get("item") == "town/Narda" and one["form"] == "ranking"
+    ]
+    assert line["likelihoods"] == [-9.0, -9.0, -9.0]
+    assert (line["recovered"], line["served"], line["strength"]) == (False, DIGEST, 0)
+
+
+def test_the_same_run_again_asks_nothing_and_writes_the_same(tmp_path: Path) -> None:
+    evaluated(fake(noise), tmp_path)
+    before, again = files(tmp_path), fake(noise)
+    evaluated(again, tmp_path)
+    assert again.generated() == []
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("jobs", [1, 32])
+def test_how_many_ask_at_once_changes_nothing(jobs: int, tmp_path: Path) -> None:
+    for name, number in (("a", 4), ("b", jobs)):
+        (tmp_path / name).mkdir()
+        evaluated(fake(noise), tmp_path / name, jobs=number)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_what_was_answered_before_an_error_is_not_asked_again(tmp_path: Path) -> None:
+    cut = fake(noise, broken={50: KeyboardInterrupt()})
+    with pytest.raises(LetheError, match=r"interrupted: .* the same command goes on from there"):
+        evaluated(cut, tmp_path, jobs=1)
+    kept = (tmp_path / "out" / "base.jsonl").read_bytes()
+    (tmp_path / "out" / "base.jsonl").write_bytes(kept + b'{"key": "torn')
+    again = fake(noise)
+    evaluated(again, tmp_path, jobs=1)
+    whole = fake(noise)
+    (tmp_path / "whole").mkdir()
+    evaluated(whole, tmp_path / "whole", jobs=1)
+    assert len(whole.generated()) == 2 * (PROMPTS - 24 + READINGS) + 2 * 7
+    assert len(again.generated()) < len(whole.generated()) - 30
+    assert files(tmp_path) == files(tmp_path / "whole")
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
+    evaluated(fake(), tmp_path)
+    (tmp_path / "out" / "base.jsonl").write_text("[]\n")
+    with pytest.raises(LetheError, match=r"base\.jsonl, line 1: expected a record"):
+        evaluated(fake(), tmp_path)
+
+
+def test_another_profile_is_measured_against_the_same_answers_of_the_base(tmp_path: Path) -> None:
+    evaluated(fake(), tmp_path)
+    other = fake(noise, digests=["ef" * 32])
+    evaluated(other, tmp_path)
+    # Retain text is read by both at once.
+    assert other.generated().count("base") == 7
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    shares = {one["digest"]: one["suites"]["towns"]["recovered"] for one in summary["profiles"]}
+    assert shares == {DIGEST: 1.0, "ef" * 32: 0.0}
+
+
+def test_a_profile_that_is_replaced_meanwhile_is_an_error(tmp_path: Path) -> None:
+    changed = fake(digests=[DIGEST] * 200 + ["ef" * 32])
+    with pytest.raises(ServerError, match=r"expected an answer of france@cdcd.*replaced meanwhile"):
+        evaluated(changed, tmp_path)
+
+
+def test_a_folder_of_other_answers_is_refused(tmp_path: Path) -> None:
+    evaluated(fake(), tmp_path)
+    answerer = command.over_http(fake().client(), "france", 25, 1, 20)
+    with pytest.raises(LetheError, match=r"with max_tokens 25, found 24; name another"):
+        command.evidence(answerer, Asked((str(suite(tmp_path)),)), tmp_path / "out", 25)
+    (tmp_path / "out" / "run.json").write_text("[]")
+    with pytest.raises(LetheError, match=r"run\.json: expected what its folder's answers have"):
+        evaluated(fake(), tmp_path)
+
+
+def test_a_profile_with_scopes_is_not_read_text_to_and_the_evidence_says_so(
+    tmp_path: Path,
+) -> None:
+    found = evaluated(fake(scopes=("prompt",)), tmp_path)
+    assert found.retain is None
+    assert "--offline" in found.left_out[0]
+    assert "ranking" not in [one.name for one in only(found).forget]
+
+
+def test_other_subjects_may_be_meant(tmp_path: Path) -> None:
+    found = only(evaluated(fake(), tmp_path, forget=("Narda",)))
+    assert found.facts == {"forget": 1, "neighbour": 17, "never_known": 6}
+    assert found.subjects_sha256 is not None
+    assert found.forget[0].interval is None
+
+
+def test_a_base_that_knows_nothing_shows_nothing(tmp_path: Path) -> None:
+    nobody = Fake({"base": forgets, "france": forgets})
+    with pytest.raises(LetheError, match="towns: expected the base to know something"):
+        evaluated(nobody, tmp_path)
+
+
+def test_no_file_has_the_key_or_where_the_server_is(tmp_path: Path) -> None:
+    evaluated(fake(), tmp_path)
+    for name, data in files(tmp_path).items():
+        assert KEY.encode() not in data, name
+        assert b"http://" not in data, name
+    assert any(TOWNS[0].encode() in data for data in files(tmp_path).values())
