@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from lethe_projections import artifact, base_model
+from lethe_projections import artifact, base_model, durable
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, IncompatibleError, LetheError
 from lethe_projections.profile import Profile
@@ -25,6 +25,9 @@ from lethe_vllm.store.objects import Objects
 from lethe_vllm.store.place import Place
 
 logger = logging.getLogger("vllm.lethe")
+
+EVIDENCE = ".evidence.json"
+"""What lies beside an artifact ends in this, after the artifact's digest."""
 
 
 @dataclass(frozen=True)
@@ -257,10 +260,27 @@ class Catalogue:
 
     def evidence(self, digest: str) -> bytes | None:
         """What was measured of a profile, as it lies beside the artifact or the files."""
-        suffix = ".evidence.json"
-        if self.folder is not None and (file := self.folder / f"{digest}{suffix}").is_file():
+        file = self._evidence_file(digest)
+        if file is not None:
             return file.read_bytes()
-        return self.objects.beside(digest, suffix)
+        return self.objects.beside(digest, EVIDENCE)
+
+    def put_evidence(self, digest: str, data: bytes) -> None:
+        """Keeps what was measured of a profile, in place of what `evidence` gave before.
+
+        Raises:
+            UnavailableError: it could not be written.
+            OSError: nor could the file among the folder's files that goes before it.
+        """
+        self.objects.put_beside(digest, EVIDENCE, data)
+        file = self._evidence_file(digest)
+        if file is not None:
+            durable.write(file, data)
+
+    def _evidence_file(self, digest: str) -> Path | None:
+        """The one that lies beside the folder's files, if there is one; it goes first."""
+        file = None if self.folder is None else self.folder / f"{digest}{EVIDENCE}"
+        return file if file is not None and file.is_file() else None
 
     def _opened(self, folder: Path) -> DropIns:
         found = DropIns(folder, self.names, self._kept)

@@ -1,5 +1,6 @@
 """`lethe export` and `lethe import`: profiles from and to the formats of other programs."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,14 +52,28 @@ def export_file(
     from lethe_projections.interchange import merged_checkpoint, peft_export
 
     profile, folder = artifact.read(file), embedded.resolve(model)
+    card = _card(file, profile)
     if to is Target.MERGED:
         _disable_progress_bar()
         merged_checkpoint.write(profile, folder, out)
+        card(out)
         typer.echo(f"{out}: a checkpoint with {profile.method} merged in")
         return
     base_model.check(profile.base, base_model.BaseModel.from_checkpoint(folder))
     rank = peft_export.write(profile, out, folder)
+    card(out)
     typer.echo(f"{out}: a LoRA adapter; for vLLM --enable-lora --max-lora-rank {rank}")
+
+
+def _card(file: Path, profile: "Profile") -> Callable[[Path], None]:
+    """What writes the model card, with the evidence beside the artifact, which is read now."""
+    from lethe_projections import artifact, durable
+    from lethe_server import model_card
+    from lethe_server.evaluating import attaching
+
+    digest = artifact.digest(file.read_bytes())
+    text = model_card.text(profile, digest, attaching.beside(file, digest))
+    return lambda folder: durable.write(folder / model_card.FILE, text.encode())
 
 
 def import_file(

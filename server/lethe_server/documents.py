@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from lethe_projections import strict_json
 from lethe_projections.errors import LetheError
+from lethe_server.evaluating import evidence
+from lethe_server.evaluating.evidence import Evidence
 from lethe_server.serving import Serving
 from lethe_vllm.catalogue import Catalogue, Entry
 from lethe_vllm.store.meanings import Version
@@ -57,7 +58,7 @@ class ProfileSummary(Document):
     labels: dict[str, str]
     resident: bool
     requests_served: int
-    evidence: dict[str, Any] | None
+    evidence: Evidence | None
 
 
 class ProfileDocument(ProfileSummary):
@@ -199,11 +200,10 @@ def _summary(entry: Entry, serving: Serving) -> dict[str, Any]:
     }
 
 
-def _evidence(digest: str, catalogue: Catalogue) -> dict[str, Any] | None:
+def _evidence(digest: str, catalogue: Catalogue) -> Evidence | None:
     try:
         data = catalogue.evidence(digest)
-        found = None if data is None else strict_json.loads(data)
-    except (ValueError, OSError, LetheError) as error:
-        logger.warning("Evidence of %s: expected JSON, found %s; write it again", digest, error)
+        return None if data is None else evidence.of(digest, data)
+    except (OSError, LetheError) as error:
+        logger.warning("Evidence of %s is not shown: %s", digest, error)
         return None
-    return found if isinstance(found, dict) else None

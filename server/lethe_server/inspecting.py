@@ -10,13 +10,14 @@ from rich.table import Table
 
 from lethe_projections import artifact
 from lethe_projections.errors import ArtifactError
+from lethe_server.evaluating import attaching, evidence, showing
 
 
 def described(file: Path) -> dict[str, Any]:
-    """Reads and validates an artifact.
+    """Reads and validates an artifact, and the evidence that lies beside it.
 
     Raises:
-        ArtifactError: it is not a valid profile.
+        ArtifactError: it is not a valid profile, or what lies beside it is no evidence of it.
     """
     try:
         data = file.read_bytes()
@@ -25,8 +26,10 @@ def described(file: Path) -> dict[str, Any]:
             f"{file}: expected a readable file, found {error.strerror}; check the path"
         ) from error
     profile = artifact.from_bytes(data)
+    digest = artifact.digest(data)
+    measured = attaching.beside(file, digest)
     return {
-        "digest": artifact.digest(data),
+        "digest": digest,
         "format_version": artifact.FORMAT_VERSION,
         "method": profile.method,
         "base": asdict(profile.base),
@@ -38,11 +41,25 @@ def described(file: Path) -> dict[str, Any]:
         "gated": profile.gated,
         "hyperparameters": dict(profile.hyperparameters),
         "provenance": dict(profile.provenance),
+        "evidence": None if measured is None else measured.model_dump(mode="json"),
     }
 
 
 def show(description: dict[str, Any], console: Console) -> None:
-    """Prints it as a table, one row per value."""
+    """Prints it as a table, one row per value, and the evidence after it.
+
+    Raises:
+        ArtifactError: the evidence is of a form that is not known.
+    """
+    described = dict(description)
+    measured = described.pop("evidence", None)
+    _show_values(described, console)
+    if measured is not None:
+        console.print()
+        showing.show(evidence.parse(json.dumps(measured).encode()), console)
+
+
+def _show_values(description: dict[str, Any], console: Console) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

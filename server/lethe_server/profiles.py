@@ -21,12 +21,15 @@ from lethe_server.documents import (
     history,
     summary,
 )
+from lethe_server.evaluating import evidence
+from lethe_server.evaluating.evidence import Evidence
 from lethe_server.exchange import exchange_of
 from lethe_server.policy.caller import calling
 from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
 from lethe_server.strict_route import StrictRoute
-from lethe_vllm.errors import SelectionError
+from lethe_vllm.catalogue import Entry
+from lethe_vllm.errors import ConflictError, SelectionError
 from lethe_vllm.selection import check_name
 from lethe_vllm.store.meanings import unknown
 
@@ -89,6 +92,22 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
     return await asyncio.to_thread(lambda: document(catalogue.entry_of(marked), serving))
 
 
+@router.put("/{name}/evidence")
+async def put_evidence(name: str, request: Request) -> Evidence:
+    """Says what was measured of the profile that a name has, in place of what was said before.
+
+    The body is a document as `lethe eval` writes it, of the digest that the name has.
+    """
+    serving = _serving(request)
+    found = evidence.parse(await _body(request, evidence.MAX_BYTES))
+    entry = await asyncio.to_thread(serving.catalogue.entry, name)
+    _check_measured(found, entry)
+    data = evidence.to_bytes(found)
+    async with serving.watching.audit.change("evidence", name, entry.digest, entry.digest):
+        await asyncio.to_thread(serving.catalogue.put_evidence, entry.digest, data)
+    return found
+
+
 @router.get("/{name}/versions")
 async def list_versions(name: str, request: Request) -> VersionList:
     """Everything that a name ever meant, the newest first."""
@@ -120,10 +139,7 @@ async def _artifact(request: Request, serving: Serving) -> tuple[bytes, str]:
     """The artifact, and where it is from."""
     is_json = "json" in request.headers.get("content-type", "").lower()
     limit = MAX_SOURCE_BYTES if is_json else artifact.MAX_BYTES
-    bodies.check_declared_size(request.scope, limit)
-    data = await bodies.read(request.receive, limit)
-    if data is None:
-        raise LetheError("PUT: expected the whole body, found the connection closed")
+    data = await _body(request, limit)
     if not is_json:
         return data, ""
     try:
@@ -135,3 +151,22 @@ async def _artifact(request: Request, serving: Serving) -> tuple[bytes, str]:
             "mistake(s); correct it"
         ) from error
     return await serving.sources.read(source), source
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    bodies.check_declared_size(request.scope, limit)
+    data = await bodies.read(request.receive, limit)
+    if data is None:
+        raise LetheError("PUT: expected the whole body, found the connection closed")
+    return data
+
+
+def _check_measured(found: Evidence, entry: Entry) -> None:
+    """Raises ConflictError where evidence is another profile's, or of another model."""
+    measured, has = (found.digest, found.model), (entry.digest, entry.profile.base.fingerprint)
+    for what, one, other in zip(("digest", "model"), has, measured, strict=True):
+        if one != other:
+            raise ConflictError(
+                f"evidence of {entry.name}: expected the {what} {one[:12]}, which it has, found "
+                f"{other[:12]}; evaluate what the name means now"
+            )

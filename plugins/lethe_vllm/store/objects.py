@@ -64,7 +64,7 @@ class Objects:
         digest = hashlib.sha256(data).hexdigest()
         try:
             if not self._has(digest, len(data)):
-                self._write(digest, data)
+                self._write(f"{digest}{SUFFIX}", data)
         except Exception as error:
             logger.error("Objects: %s cannot be written at %s: %s", digest[:12], self.url, error)
             raise UnavailableError(
@@ -113,6 +113,23 @@ class Objects:
             ) from error
         return found
 
+    def put_beside(self, digest: str, suffix: str, data: bytes) -> None:
+        """Keeps bytes beside an object, in place of what was there.
+
+        Raises:
+            UnavailableError: they could not be written.
+        """
+        try:
+            self._write(f"{digest}{suffix}", data)
+        except Exception as error:
+            logger.error(
+                "Objects: %s%s cannot be written at %s: %s", digest, suffix, self.url, error
+            )
+            raise UnavailableError(
+                f"objects: expected room and rights to write beside {digest[:12]}, found "
+                f"{_kind(error)}; see the log"
+            ) from error
+
     def _has(self, digest: str, size: int) -> bool:
         """Whether it is there whole; a damaged one is written again."""
         path = self._path(digest)
@@ -120,11 +137,11 @@ class Objects:
             return False
         return hashlib.sha256(self._files.cat_file(path)).hexdigest() == digest
 
-    def _write(self, digest: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes) -> None:
         if self.folder is not None:
-            durable.write(self.folder / f"{digest}{SUFFIX}", data)
+            durable.write(self.folder / name, data)
         else:
-            self._files.pipe_file(self._path(digest), data)
+            self._files.pipe_file(f"{self._root}/{name}", data)
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest}{SUFFIX}"

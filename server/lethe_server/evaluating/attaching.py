@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lethe_projections import durable
-from lethe_projections.errors import ArtifactError, LetheError
+from lethe_projections.errors import ArtifactError
 from lethe_server.client import Client
 from lethe_server.evaluating import evidence
 from lethe_server.evaluating.evidence import Evidence
@@ -35,7 +35,7 @@ def beside(artifact: Path, digest: str) -> Evidence | None:
     """What lies beside a profile's file, if anything.
 
     Raises:
-        LetheError: it is no evidence, or that of another profile.
+        ArtifactError: it is no evidence, or that of another profile.
     """
     file = artifact.parent / evidence.file_name(digest)
     try:
@@ -43,12 +43,6 @@ def beside(artifact: Path, digest: str) -> Evidence | None:
     except FileNotFoundError:
         return None
     try:
-        found = evidence.parse(data)
+        return evidence.of(digest, data)
     except ArtifactError as error:
-        raise LetheError(f"{file}: {error}") from error
-    if found.digest != digest:
-        raise LetheError(
-            f"{file}: expected evidence of {digest[:12]}, found that of {found.digest[:12]}; "
-            "remove it"
-        )
-    return found
+        raise ArtifactError(f"{file}: {error}") from error

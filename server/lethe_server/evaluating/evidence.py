@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from lethe_projections import strict_json
 from lethe_projections.errors import ArtifactError
 from lethe_server.evaluating.split import Split
+from lethe_vllm.catalogue import EVIDENCE
 
 MAX_BYTES = 256 * 1024
 """Of a document; one of three suites has some 30 KB."""
-
-SUFFIX = ".evidence.json"
 
 Text = Annotated[str, StringConstraints(max_length=512)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -161,6 +160,21 @@ def parse(data: bytes) -> Evidence:
         raise _no_evidence(str(error)) from error
 
 
+def of(digest: str, data: bytes) -> Evidence:
+    """Reads the document of one profile.
+
+    Raises:
+        ArtifactError: it is none, or another profile's.
+    """
+    found = parse(data)
+    if found.digest != digest:
+        raise ArtifactError(
+            f"evidence: expected that of {digest[:12]}, found that of {found.digest[:12]}; "
+            "remove it"
+        )
+    return found
+
+
 def to_bytes(found: Evidence) -> bytes:
     """The document as a file: the same for the same."""
     return json.dumps(found.model_dump(mode="json"), indent=1, sort_keys=True).encode() + b"\n"
@@ -168,7 +182,7 @@ def to_bytes(found: Evidence) -> bytes:
 
 def file_name(digest: str) -> str:
     """What the file of a profile's evidence is called."""
-    return f"{digest}{SUFFIX}"
+    return f"{digest}{EVIDENCE}"
 
 
 def headlines(found: Evidence) -> dict[str, Any]:

@@ -85,6 +85,7 @@ _TABLE: dict[Needs, str] = {
         PUT /v1/unlearning/profiles/{name}
         PATCH /v1/unlearning/profiles/{name}
         DELETE /v1/unlearning/profiles/{name}
+        PUT /v1/unlearning/profiles/{name}/evidence
         GET /v1/unlearning/profiles/{name}/versions
         GET /v1/unlearning/experiments
         POST /v1/unlearning/experiments

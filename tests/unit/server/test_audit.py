@@ -17,6 +17,7 @@ from lethe_projections import artifact
 from lethe_server import audit as audits
 from lethe_server.audit import Audit
 from lethe_server.audit_file import AuditFile
+from lethe_server.evaluating.evidence import to_bytes
 from lethe_server.exchange import Exchange, current
 from lethe_server.policy import keys
 from lethe_server.serving import policy_file
@@ -26,6 +27,7 @@ from lethe_vllm.catalogue import Catalogue
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.selection import BASE_VARIANT, Variant
 
+from .evaluating.documents import evidence
 from .fakes import BASE, Server, make
 
 FRANCE = Variant("france", "ab" * 32)
@@ -122,17 +124,21 @@ def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Pat
     audit = Audit(broken)
     object.__setattr__(server.serving, "watching", Watching(audit=audit))
     path = "/v1/unlearning/profiles/france"
+    measured = to_bytes(evidence(artifact.digest(make(1)), BASE.fingerprint))
     for refused in (
         server.request("PUT", path, content=make(2)),
         server.request("DELETE", path),
         server.request("POST", f"{path}/rollback"),
         server.request("PATCH", path, json={"pinned": True}),
+        server.request("PUT", f"{path}/evidence", content=measured),
     ):
         assert refused.status_code == 503
         assert "it was not made" in refused.json()["error"]["message"]
         digest = server.request("GET", path).json()["digest"]
         assert digest == artifact.digest(make(1))
+    assert server.request("GET", path).json()["evidence"] is None
     file.rmdir()
+    assert server.request("PUT", f"{path}/evidence", content=measured).status_code == 200
     assert server.request("PUT", path, content=make(2)).status_code == 200
     assert server.request("PATCH", path, json={"labels": {"a": "b"}}).status_code == 200
     assert server.request("DELETE", path).status_code == 200
@@ -140,6 +146,7 @@ def test_a_change_that_cannot_be_announced_is_not_made(server: Server, file: Pat
     audit.close()
     first, second = artifact.digest(make(1)), artifact.digest(make(2))
     assert [(line["action"], line["before"], line["after"]) for line in lines(file)[::2]] == [
+        ("evidence", first, first),
         ("put", first, second),
         ("mark", second, second),
         ("delete", second, None),

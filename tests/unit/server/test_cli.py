@@ -59,6 +59,7 @@ def test_help_imports_neither_torch_nor_vllm() -> None:
         ["fit", "rocr"],
         ["compose"],
         ["compare"],
+        ["eval"],
         ["inspect"],
         ["demo"],
         ["export"],

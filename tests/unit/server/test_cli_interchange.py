@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,12 +12,15 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
-from lethe_projections import artifact
+from lethe_projections import artifact, transformers_model
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import IncompatibleError, InterchangeError
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 from lethe_server import cli
+from lethe_server.evaluating import attaching
+
+from .evaluating.documents import evidence
 
 HIDDEN, D_FF = 16, 32
 
@@ -41,6 +45,11 @@ def profile(checkpoint: Path, tmp_path: Path) -> Path:
     made = Profile(BaseModel.from_checkpoint(checkpoint), (projector,), "test")
     artifact.write(made, tmp_path / "p.safetensors")
     return tmp_path / "p.safetensors"
+
+
+def without_tokenizer(folder: Path) -> tuple[Any, Any]:
+    """The checkpoint has none, and an export only copies it."""
+    return LlamaForCausalLM.from_pretrained(folder), SimpleNamespace(save_pretrained=lambda _: None)
 
 
 def invoke(*arguments: Any) -> Any:
@@ -71,6 +80,21 @@ def test_a_profile_goes_to_peft_and_back(profile: Path, checkpoint: Path, tmp_pa
     before, after = (artifact.read(path).projectors[0] for path in (profile, back))
     assert torch.equal(before.A, after.A)
     assert torch.equal(before.B, after.B)
+
+
+@pytest.mark.parametrize("to", ["peft", "merged"])
+def test_an_export_has_a_card_with_the_evidence_beside_the_profile(
+    to: str, profile: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformers_model, "load", without_tokenizer)
+    found = evidence(artifact.digest(profile.read_bytes()), artifact.read(profile).base.fingerprint)
+    for measured in (False, True):
+        if measured:
+            attaching.put_beside(profile, found)
+        out = tmp_path / f"{to}-{measured}"
+        done = invoke("export", profile, "--to", to, "--out", out, "--model", checkpoint)
+        assert done.exit_code == 0, done.output
+        assert ("worst form prefix" in (out / "README.md").read_text()) is measured
 
 
 def test_directions_become_a_profile(checkpoint: Path, tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from typer.testing import CliRunner
 
 from lethe_projections.errors import LetheError
 from lethe_server import cli
+from lethe_server.client import Client
+from lethe_server.evaluating import attaching
 
-from .fakes import Server, make
+from .evaluating.documents import evidence
+from .fakes import BASE, Server, make
 from .test_profiles import NEW, NEW_DIGEST, OLD, OLD_DIGEST
 
 
@@ -76,6 +79,17 @@ def test_what_a_person_reads_says_the_same(url: str, files: tuple[str, str]) -> 
     shown = lethe(url, "show", "france").stdout
     assert "1 (now)" in shown
     assert "synthetic" in shown
+
+
+def test_what_was_measured_is_shown(url: str, files: tuple[str, str]) -> None:
+    lethe(url, "add", "france", files[0])
+    assert "worst form" not in lethe(url, "show", "france").stdout
+    attaching.upload(Client(url), "france", evidence(OLD_DIGEST, BASE.fingerprint))
+    shown = lethe(url, "show", "france").stdout
+    assert "towns 1: worst form prefix, recovered 0.250" in shown
+    assert said(url, "show", "france")["evidence"] == (
+        evidence(OLD_DIGEST, BASE.fingerprint).model_dump(mode="json")
+    )
 
 
 def test_a_pinned_name_changes_only_once_it_is_let_go(url: str, files: tuple[str, str]) -> None:

@@ -14,6 +14,7 @@ from lethe_server.sources import Sources
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.store.meanings import Named
 
+from .evaluating.documents import evidence
 from .fakes import BASE, Server, make
 
 URL = "/v1/unlearning/profiles/france"
@@ -64,9 +65,12 @@ def test_the_document_says_what_the_profile_is(server: Server) -> None:
 
 def test_evidence_beside_the_artifact_is_shown(server: Server) -> None:
     put(server, OLD)
+    found = evidence(OLD_DIGEST, BASE.fingerprint)
     file = server.serving.catalogue.folder / f"{OLD_DIGEST}.evidence.json"
+    file.write_text(found.model_dump_json())
+    assert server.request("GET", URL).json()["evidence"] == found.model_dump(mode="json")
     file.write_text('{"forget": 0.1}')
-    assert server.request("GET", URL).json()["evidence"] == {"forget": 0.1}
+    assert server.request("GET", URL).json()["evidence"] is None
 
 
 @pytest.mark.parametrize(

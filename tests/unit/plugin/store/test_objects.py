@@ -51,6 +51,9 @@ def test_what_lies_beside_an_object_is_found(objects: Objects) -> None:
     files, root = fsspec.core.url_to_fs(objects.url)
     files.pipe_file(f"{root}/{DIGEST}.evidence.json", b"{}")
     assert objects.beside(DIGEST, ".evidence.json") == b"{}"
+    objects.put_beside(DIGEST, ".evidence.json", b"[]")
+    assert objects.beside(DIGEST, ".evidence.json") == b"[]"
+    assert objects.get(DIGEST) == DATA
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(
@@ -64,6 +67,8 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UnavailableError, match="no space"):
         objects.put(DATA)
+    with pytest.raises(UnavailableError, match=r"beside .* no space"):
+        objects.put_beside(DIGEST, ".evidence.json", DATA)
     assert os.listdir(tmp_path) == []
 
 

@@ -1,0 +1,167 @@
+"""Answers in process: what plain transformers say, whatever the batch; and the two ends."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lethe_projections import artifact, reference
+from lethe_projections.base_model import BaseModel
+from lethe_projections.errors import ArtifactError, IncompatibleError
+from lethe_projections.evaluation.prompt import Prompt
+from lethe_projections.examples import Example
+from lethe_projections.profile import Profile
+from lethe_projections.projector import Projector, Site
+from lethe_server.evaluating.answering import Answered
+from lethe_server.evaluating.in_process import InProcess
+from lethe_server.fitting import Checkpoint
+
+HIDDEN = 32
+WORDS = (  # noqa: SIM905
+    "[END] [UNK] user assistant the of is what capital city one two three four five six red north "
+    "Arda Brel Cora Doma Elva Faro Kesh Lund Moro Nila ?"
+).split()
+TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
+)
+BASE = BaseModel("LlamaForCausalLM", HIDDEN, 2, 64, len(WORDS), "ab" * 32)
+PROMPTS = [
+    *(Prompt("question", (f"what is the capital of {name} ?",), ("Kesh",))
+      for name in ("Arda", "Brel Cora", "Doma one two three", "Elva", "Faro six red")),
+    *(Prompt("cloze", (f"the city of {name} is",), ("Lund",)) for name in ("Arda", "Elva Faro")),
+    *(Prompt("ranking", (f"what is the {name} ?",), ("Kesh",), wrong=("Lund", "Moro Nila"))
+      for name in ("capital", "city of one two")),
+    Prompt("prefix", ("what is it ?",), ("Kesh",), reply="the capital is"),
+]  # fmt: skip
+TEXTS = [
+    Example((("user", "what is red ?"), ("assistant", "the north is red one two"))),
+    Example((("user", "what is the capital of the north ?"), ("assistant", "Kesh"))),
+    Example(text="the city of the north is red and one two three"),
+]
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    torch.manual_seed(4)
+    config = LlamaConfig(
+        hidden_size=HIDDEN, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=len(WORDS), max_position_embeddings=128,
+        initializer_range=0.3, eos_token_id=0, bos_token_id=None,
+    )  # fmt: skip
+    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="[END]")
+    tokenizer.chat_template = TEMPLATE
+    return Checkpoint(BASE, LlamaForCausalLM(config).eval(), tokenizer)
+
+
+def profile(scale: float, scope: str = "all") -> Profile:
+    generator = torch.Generator().manual_seed(7)
+    A, B = (torch.randn(2, HIDDEN, generator=generator) for _ in range(2))
+    return Profile(BASE, (Projector(Site(1, "block"), A, scale * B, scope=scope),), "test")
+
+
+@pytest.fixture
+def answerer(checkpoint: Checkpoint, tmp_path: Path) -> Any:
+    def make(made: Profile, batch: int = 32) -> InProcess:
+        artifact.write(made, tmp_path / "p.safetensors")
+        return InProcess(checkpoint, tmp_path / "p.safetensors", 8, batch)
+
+    return make
+
+
+def plain(checkpoint: Checkpoint, ids: list[int], made: Profile, prompt: int) -> torch.Tensor:
+    """[t, vocabulary] log-probabilities of the next tokens, without batch, prefix or cache."""
+    with torch.no_grad(), reference.edited(checkpoint.model, made, prompt):
+        logits = checkpoint.model(input_ids=torch.tensor([ids])).logits[0]
+    return logits.double().log_softmax(-1)
+
+
+@pytest.mark.parametrize("made", [profile(0.05), profile(0.05, "generated")], ids=["all", "scope"])
+def test_an_answer_is_what_plain_generation_says(
+    made: Profile, answerer: Any, checkpoint: Checkpoint
+) -> None:
+    tokenizer = checkpoint.tokenizer
+    told = dict(answerer(made).answers([one for one in PROMPTS if not one.wrong], True))
+    for prompt, answered in told.items():
+        ids = tokenizer(prompt.render(tokenizer))["input_ids"]
+        length = len(ids)
+        for _ in range(8):
+            ids.append(int(plain(checkpoint, ids, made, length)[-1].argmax()))
+            if ids[-1] == 0:
+                break
+        assert answered.text == tokenizer.decode(ids[length:], skip_special_tokens=True)
+    assert len({one.text for one in told.values()}) > 3
+
+
+def test_a_ranking_has_the_mean_of_each_answers_tokens(
+    answerer: Any, checkpoint: Checkpoint
+) -> None:
+    made, tokenizer = profile(0.05), checkpoint.tokenizer
+    for prompt, answered in answerer(made).answers([one for one in PROMPTS if one.wrong], True):
+        begin = tokenizer(prompt.render(tokenizer))["input_ids"]
+        for found, option in zip(answered.likelihoods, ("Kesh", *prompt.wrong), strict=True):
+            ids = begin + tokenizer(option)["input_ids"]
+            told = plain(checkpoint, ids, made, len(begin))[len(begin) - 1 : -1]
+            own = told[range(len(told)), ids[len(begin) :]]
+            assert found == pytest.approx(float(own.mean()), abs=1e-5)
+
+
+def test_the_divergence_is_over_the_whole_vocabulary(answerer: Any, checkpoint: Checkpoint) -> None:
+    made, tokenizer = profile(0.05), checkpoint.tokenizer
+    found = dict(answerer(made).divergences(TEXTS))
+    text = TEXTS[0]
+    begin = tokenizer("user what is red ? assistant ")["input_ids"]
+    ids = begin + tokenizer(text.answer)["input_ids"]
+    edited = plain(checkpoint, ids, made, len(begin))[len(begin) - 1 : -1]
+    base = plain(checkpoint, ids, profile(0.0), len(begin))[len(begin) - 1 : -1]
+    assert found[text].tokens == len(edited) == 6
+    assert found[text].kl == pytest.approx(float((base.exp() * (base - edited)).sum()), rel=1e-3)
+    places = range(6), ids[len(begin) :]
+    assert found[text].base == pytest.approx(-float(base[places].sum()), rel=1e-5)
+    assert found[text].variant == pytest.approx(-float(edited[places].sum()), rel=1e-5)
+    assert found[TEXTS[2]].tokens == 6
+
+
+def alike(one: Answered, other: Answered) -> bool:
+    near = pytest.approx(other.likelihoods, abs=1e-5)
+    return (one.text, one.strength) == (other.text, other.strength) and one.likelihoods == near
+
+
+def test_the_batch_changes_no_answer(answerer: Any) -> None:
+    alone, together = (answerer(profile(0.05), batch) for batch in (1, 32))
+    for edited in (False, True):
+        one, other = (dict(found.answers(PROMPTS, edited)) for found in (alone, together))
+        assert one.keys() == other.keys() == set(PROMPTS)
+        assert all(alike(one[prompt], other[prompt]) for prompt in PROMPTS)
+    one, other = (dict(found.divergences(TEXTS)) for found in (alone, together))
+    for text in TEXTS:
+        assert one[text].kl == pytest.approx(other[text].kl, abs=1e-4)
+
+
+def test_an_edit_of_nothing_answers_as_the_base(answerer: Any) -> None:
+    found = answerer(profile(0.0))
+    assert dict(found.answers(PROMPTS, True)) == dict(found.answers(PROMPTS, False))
+    for _, diverged in found.divergences(TEXTS):
+        assert (diverged.kl, diverged.base) == (0.0, diverged.variant)
+
+
+def test_it_says_what_computed(answerer: Any) -> None:
+    subject = answerer(profile(0.0)).subject
+    assert (subject.by, subject.dtype, subject.unread) == ("offline", "float32", "")
+    assert subject.engine.startswith("transformers 5.")
+    assert "whole vocabulary" in subject.divergence
+
+
+def test_what_is_no_profile_of_the_model_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="expected a readable file"):
+        InProcess(checkpoint, tmp_path / "none")
+    other = replace(profile(0.0), base=replace(BASE, fingerprint="cd" * 32))
+    artifact.write(other, tmp_path / "other")
+    with pytest.raises(IncompatibleError):
+        InProcess(checkpoint, tmp_path / "other")
