@@ -1,0 +1,40 @@
+"""docs/evaluating.md: its measures are those of a document, its options the command's."""
+
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from lethe_server import cli
+from lethe_server.evaluating.evidence import Measure
+
+from .test_running import evaluated, fake
+
+PAGE = (Path(__file__).parents[4] / "docs" / "evaluating.md").read_text("utf-8")
+BETWEEN = re.compile(r"<!-- measures -->\n(.*)<!-- end of measures -->", re.DOTALL)
+
+
+def row(one: Measure, of: str) -> str:
+    formula = one.formula.replace("|", "\\|").replace("0.333", "1 / (1 + wrong answers)")
+    return f"| {one.name} | {of} | {formula} |\n"
+
+
+def test_its_measures_are_those_of_a_document(tmp_path: Path) -> None:
+    found = evaluated(fake(), tmp_path)
+    assert found.retain is not None
+    [suite] = found.suites
+    by_form = {one.formula: one for one in suite.forget}
+    forms = [one.model_copy(update={"name": "a form"}) for one in by_form.values()]
+    rows = [
+        *(row(one, "a set") for one in sorted(forms, key=lambda one: one.formula, reverse=True)),
+        *(row(one, "a suite") for one in suite.measures),
+        *(row(one, "retain text") for one in found.retain.measures),
+    ]
+    [written] = BETWEEN.findall(PAGE)
+    assert written == "".join(rows)
+
+
+def test_its_options_are_the_commands() -> None:
+    shown = CliRunner().invoke(cli.app, ["eval", "--help"], env={"COLUMNS": "200"}).output
+    named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--max-logprobs"}
+    assert named <= set(re.findall(r"--[a-z][a-z-]+", shown))
