@@ -70,9 +70,10 @@ def evidence(answerer: Answerer, asked: Asked, out: Path, max_tokens: int) -> Ev
     subject = answerer.subject
     todo = asked.work(reads=not subject.unread)
     folder = Folder(out, _run(subject, max_tokens))
-    running.run(answerer, todo, folder)
-    found = summing_up.evidence(subject, todo, folder, max_tokens)
-    folder.write(found)
+    with folder.alone():
+        running.run(answerer, todo, folder)
+        found = summing_up.evidence(subject, todo, folder, max_tokens)
+        folder.write(found)
     return found
 
 

@@ -9,8 +9,11 @@
 Nothing in it says when, by whom or with which key.
 """
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,25 @@ class Folder:
                 f"{path}: expected a folder of answers with {name} {wanted!r:.200}, found "
                 f"{found!r:.200}; name another with --out"
             )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other evaluation writes there meanwhile.
+
+        Raises:
+            LetheError: one does.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise LetheError(
+                f"{self.path}: expected a folder that nobody writes to, found another evaluation "
+                "at work there; wait for it, or name another with --out"
+            ) from error
+        finally:
+            os.close(descriptor)
 
     def base(self) -> Records:
         """The base's answers."""

@@ -145,7 +145,13 @@ class OverHttp:
 def _base_name(client: Client) -> str:
     """What the server calls its base: the first model that has no parent."""
     models = client.get("/v1/models")["data"]
-    return str(next(one["id"] for one in models if not one.get("parent")))
+    names = [str(one["id"]) for one in models if not one.get("parent")]
+    if not names:
+        raise ServerError(
+            f"{client.url}: expected a model without a parent, which is the base, found "
+            f"{len(models)} with one; use a key that may use the base"
+        )
+    return names[0]
 
 
 def _text(choice: Mapping[str, Any]) -> str:

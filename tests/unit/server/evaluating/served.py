@@ -32,6 +32,7 @@ class Fake:
         says: the answers of base and variant, from what one that knows everything would say.
         digests: what answers say served them; the last from then on.
         scopes: of the profile.
+        models: that there are.
         asked: paths and the variant asked for, in order.
         put: evidence that was uploaded.
         broken: raised in place of the answer of that number.
@@ -40,6 +41,9 @@ class Fake:
     says: dict[str, Callable[[str], str]] = field(default_factory=dict)
     digests: list[str] = field(default_factory=lambda: [DIGEST])
     scopes: tuple[str, ...] = ("all",)
+    models: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"id": "m:x", "parent": "m"}, {"id": "m", "parent": None}]
+    )
     asked: list[tuple[str, str]] = field(default_factory=list)
     put: list[Any] = field(default_factory=list)
     broken: dict[int, BaseException] = field(default_factory=dict)
@@ -77,7 +81,7 @@ class Fake:
         if path == "/version":
             return {"version": "0.0"}
         if path == "/v1/models":
-            return {"data": [{"id": "m:x", "parent": "m"}, {"id": "m", "parent": None}]}
+            return {"data": self.models}
         assert path == "/v1/unlearning/profiles/france", path
         return {
             "digest": self.digests[0],

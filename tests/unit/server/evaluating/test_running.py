@@ -11,6 +11,7 @@ from lethe_server.client import ServerError
 from lethe_server.evaluating import command
 from lethe_server.evaluating.command import Asked
 from lethe_server.evaluating.evidence import Evidence, Measure, SuiteEvidence
+from lethe_server.evaluating.folder import Folder
 
 from .served import DIGEST, KEY, TOWNS, Fake, forgets, idle, noise, retain, suite
 
@@ -173,6 +174,19 @@ def test_a_folder_of_other_answers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / "run.json").write_text("[]")
     with pytest.raises(LetheError, match=r"run\.json: expected what its folder's answers have"):
         evaluated(fake(), tmp_path)
+
+
+def test_two_evaluations_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    evaluated(fake(), tmp_path)
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    with Folder(tmp_path / "out", run).alone(), pytest.raises(LetheError, match="at work there"):
+        evaluated(fake(), tmp_path)
+    evaluated(fake(), tmp_path)
+
+
+def test_a_server_without_a_base_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="use a key that may use the base"):
+        evaluated(fake(models=[{"id": "m:x", "parent": "m"}]), tmp_path)
 
 
 def test_a_profile_with_scopes_is_not_read_text_to_and_the_evidence_says_so(
