@@ -1,9 +1,12 @@
 """Work in threads: every result, no more than asked for at once, and what an error leaves."""
 
 import threading
+from concurrent.futures import wait
+from typing import Any
 
 import pytest
 
+from lethe_server.evaluating import at_once
 from lethe_server.evaluating.at_once import each
 
 
@@ -24,6 +27,23 @@ def test_no_more_run_at_once_than_asked_for_and_so_many_do() -> None:
         return free
 
     assert all(free for _, free in each(work, range(30), 3))
+
+
+def test_what_was_done_with_an_error_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_of(running: Any, return_when: str) -> Any:
+        return wait(running)
+
+    def work(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    monkeypatch.setattr(at_once, "wait", all_of)
+    told = []
+    with pytest.raises(ValueError, match="three"):
+        for one, _ in each(work, range(8), 8):
+            told.append(one)
+    assert sorted(told) == [0, 1, 2, 4, 5, 6, 7]
 
 
 def test_an_error_comes_after_what_was_done_and_nothing_more_is_begun() -> None:

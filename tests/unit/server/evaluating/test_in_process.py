@@ -146,7 +146,10 @@ def test_the_batch_changes_no_answer(answerer: Any) -> None:
 
 def test_an_edit_of_nothing_answers_as_the_base(answerer: Any) -> None:
     found = answerer(profile(0.0))
-    assert dict(found.answers(PROMPTS, True)) == dict(found.answers(PROMPTS, False))
+    base = dict(found.answers(PROMPTS, False))
+    assert dict(found.answers(PROMPTS, True)) == base
+    edited = answerer(profile(0.05))
+    assert dict(edited.answers(PROMPTS, False)) == base != dict(edited.answers(PROMPTS, True))
     for _, diverged in found.divergences(TEXTS):
         assert (diverged.kl, diverged.base) == (0.0, diverged.variant)
 

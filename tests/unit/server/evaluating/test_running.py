@@ -83,6 +83,20 @@ def test_one_that_forgets_what_exists_is_as_one_that_never_knew(tmp_path: Path) 
     assert found.facts == {"forget": 6, "neighbour": 6, "never_known": 6, "unrelated": 6}
 
 
+def test_the_worst_form_is_the_most_recovered_to_forget_and_the_least_to_keep(
+    tmp_path: Path,
+) -> None:
+    # In small letters: recovered in every form but that which compares the texts themselves.
+    found = only(evaluated(fake(str.lower), tmp_path))
+    for forms in (found.forget, found.neighbour, found.unrelated):
+        shares = {one.name: one.value for one in forms}
+        assert shares.pop("ranking") == 0
+        assert set(shares.values()) == {1}
+    assert (found.headline.worst_form, found.headline.recovered) == (found.forget[0].name, 1)
+    assert found.forget[-1].name == found.neighbour[0].name == found.unrelated[0].name == "ranking"
+    assert found.headline.neighbours == pytest.approx(4 / 5)
+
+
 def test_every_number_has_a_formula_and_an_interval(tmp_path: Path) -> None:
     found = evaluated(fake(noise), tmp_path)
     assert found.retain is not None
