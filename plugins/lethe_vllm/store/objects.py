@@ -158,7 +158,7 @@ def _is_local(files: Any) -> bool:
 
 def _remove_remains(folder: Path) -> None:
     """Removes what processes that were killed had begun to write; nobody takes an hour for it."""
-    for file in folder.glob(f".*{SUFFIX}.*"):
+    for file in folder.glob(f".{'[0-9a-f]' * 64}.*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - file.stat().st_mtime > REMAINS_SECONDS:
                 file.unlink()
