@@ -1,5 +1,6 @@
 """Answers in process: what plain transformers say, whatever the batch; and the two ends."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from lethe_projections import artifact, reference
 from lethe_projections.base_model import BaseModel
@@ -16,6 +18,7 @@ from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
+from lethe_server import cli, inspecting
 from lethe_server.evaluating.answering import Answered
 from lethe_server.evaluating.in_process import InProcess
 from lethe_server.fitting import Checkpoint
@@ -168,3 +171,51 @@ def test_what_is_no_profile_of_the_model_is_refused(checkpoint: Checkpoint, tmp_
     artifact.write(other, tmp_path / "other")
     with pytest.raises(IncompatibleError):
         InProcess(checkpoint, tmp_path / "other")
+
+
+def suite(found: InProcess, folder: Path) -> Path:
+    """A suite of what the base happens to say: the first word of its answer is the truth."""
+    wording = "what is the {subject} ?"
+    subjects = [one for one in WORDS[4:] if one not in ("?", "what", "is", "the")]
+    prompts = {one: Prompt("question", (wording.format(subject=one),), ("x",)) for one in subjects}
+    told = dict(found.answers(list(prompts.values()), False))
+    about = {"name": "said", "version": "1", "description": "Said.", "licence": "CC0-1.0"}
+    lines: list[Any] = [
+        {"suite": 1, **about, "relations": {"it": {"forms": {"question": [wording]}}}}
+    ]
+    for subject, prompt in prompts.items():
+        said = (told[prompt].text or "").split()
+        if said and said[0] not in prompt.turns[0].split():
+            kind = "forget" if len(lines) % 2 else "neighbour"
+            fact = {"subject": subject, "relation": "it", "set": kind, "answers": said[:1]}
+            lines.append(fact)
+    assert len(lines) > 10
+    file = folder / "said.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
+
+
+@pytest.mark.parametrize("scale", [0.0, 3.0])
+def test_the_command_shows_both_ends_and_puts_evidence_beside_the_file(
+    scale: float,
+    answerer: Any,
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = suite(answerer(profile(scale)), tmp_path)
+    retain = tmp_path / "retain.jsonl"
+    retain.write_text("\n".join(json.dumps({"text": one.text}) for one in TEXTS if one.text))
+    monkeypatch.setattr(Checkpoint, "load", lambda model, device: checkpoint)
+    where = ["--profile", str(tmp_path / "p.safetensors"), "--out", str(tmp_path / "out")]
+    options = ["--suite", str(asked), "--retain", str(retain), "--attach", "--json", "--jobs", "3"]
+    done = CliRunner().invoke(cli.app, ["eval", "--offline", *where, *options])
+    assert done.exit_code == 0, done.exception
+    document = json.loads(done.stdout)
+    headline = document["suites"][0]["headline"]
+    for share in (headline["recovered"], headline["neighbours"]):
+        # By chance a random model still says some of its few words.
+        assert share < 0.5 if scale else share == 1
+    ratio = document["retain"]["measures"][1]
+    assert (ratio["value"] > 1.5) is (scale > 0)
+    assert inspecting.described(tmp_path / "p.safetensors")["evidence"] == document
