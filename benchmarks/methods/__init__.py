@@ -5,5 +5,5 @@
 
 From data to table: facts, forms, request and retain say what is asked and what is fitted on; cases
 says which fits; fitting, greedy, served and likelihood make the numbers, kept item by item in
-store; metrics, results and report turn them into the table.
+store; results and report turn them into the table, by the measures of lethe_projections.evaluation.
 """

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lethe_projections.evaluation import split as splits
+
 FACTS = Path(__file__).parents[1] / "data" / "facts.jsonl"
 SPLITS = ("development", "reported")
 SPLIT_RULE = (
@@ -44,14 +46,9 @@ class Fact:
     @property
     def split(self) -> str:
         """`SPLIT_RULE`, applied."""
-        digit = subject_hash(self.subject)[0]
-        development = digit in "01234567" or self.subject in _ALWAYS_DEVELOPMENT
+        found = splits.of(self.subject)
+        development = found == splits.DEVELOPMENT or self.subject in _ALWAYS_DEVELOPMENT
         return "development" if development else "reported"
-
-
-def subject_hash(subject: str) -> str:
-    """sha256 of a subject as UTF-8, 64 hex digits."""
-    return hashlib.sha256(subject.encode()).hexdigest()
 
 
 def load(path: Path = FACTS) -> tuple[Fact, ...]:
@@ -67,7 +64,7 @@ def _fact(row: dict[str, str | list[str]]) -> Fact:
 def of_split(facts: Iterable[Fact], split: str, per_relation: int | None = None) -> list[Fact]:
     """The facts of a split in the order of their subjects' sha256, at most so many a relation."""
     ordered = sorted(
-        (f for f in facts if f.split == split), key=lambda fact: subject_hash(fact.subject)
+        (f for f in facts if f.split == split), key=lambda fact: splits.digest(fact.subject)
     )
     taken: dict[str, int] = {}
     chosen = []

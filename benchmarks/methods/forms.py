@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.methods import matching
 from benchmarks.methods.facts import Fact
 from lethe_projections import chat
+from lethe_projections.evaluation import matching
 
 MAX_TOKENS = 24
 """Of a continuation."""

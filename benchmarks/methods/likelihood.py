@@ -18,6 +18,7 @@ from benchmarks.methods.forms import Item
 from benchmarks.methods.states import Row, final_states, log_probabilities
 from benchmarks.methods.store import Record
 from lethe_projections import examples
+from lethe_projections.evaluation.metrics import divergence
 from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
 from lethe_projections.task import Task
@@ -46,19 +47,9 @@ def rankings(
     ]
 
 
-def ranked_first(scores: Sequence[float]) -> bool:
-    """Whether the answer, which is first, is likelier than every distractor."""
-    return scores[0] > max(scores[1:])
-
-
 def mean_log_likelihood(log_probabilities: Tensor, ids: Sequence[int]) -> float:
     """Mean of log p at the given ids, of [t, vocabulary]."""
     return float(log_probabilities[torch.arange(len(ids)), torch.tensor(ids)].double().mean())
-
-
-def divergence(base: Tensor, variant: Tensor) -> Tensor:
-    """KL(base || variant) at each token, [t] float64, of log-probabilities [t, vocabulary]."""
-    return (base.exp() * (base - variant)).double().sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +73,7 @@ def divergences(model: Any, passages: Sequence[Passage], profile: Profile) -> li
     states = final_states(model, [passage.row for passage in passages], profile)
     for passage, now in zip(passages, states, strict=True):
         base, variant = (log_probabilities(model, h) for h in (passage.base, now))
-        kl = divergence(base, variant)
+        kl = divergence.per_token(base, variant)
         key = text_key(passage.text)
         found.append({"key": key, "kl": float(kl.sum()), "tokens": len(kl)})
     return found

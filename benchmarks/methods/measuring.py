@@ -14,6 +14,7 @@ from benchmarks.methods.forms import Item
 from benchmarks.methods.likelihood import Passage
 from benchmarks.methods.states import Row, final_states
 from benchmarks.methods.store import Records
+from lethe_projections.evaluation import scoring
 from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
 from lethe_projections.task import Task
@@ -56,7 +57,7 @@ class Shelf:
 def recovered(item: Item, answers: Records, rankings: Records) -> bool:
     """Whether the measured model brought up what the item asks for."""
     if item.options:
-        return likelihood.ranked_first(rankings[item.key]["scores"])
+        return scoring.ranked_first(rankings[item.key]["scores"])
     return item.recovered(answers[item.key]["text"])
 
 

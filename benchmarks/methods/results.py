@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.methods import likelihood, metrics
+from benchmarks.methods import likelihood
 from benchmarks.methods.cases import Case, Fit
 from benchmarks.methods.facts import Fact
 from benchmarks.methods.fitting import Fitted
 from benchmarks.methods.forms import CHANCE, FORMS, Item
 from benchmarks.methods.measuring import Shelf, recovered
-from benchmarks.methods.metrics import Outcome
+from lethe_projections.evaluation.metrics import recovery
+from lethe_projections.evaluation.metrics.ratio import Ratio, ratio
+from lethe_projections.evaluation.metrics.recovery import Outcome
 from lethe_projections.examples import Example
 
 Divergence = tuple[float, int]
@@ -90,7 +92,7 @@ def row(case: Case, fits: Mapping[Fit, Fitted], ground: Ground) -> dict[str, Any
     digests = {fit: fits[fit].digest for fit in case.fits}
     each = {fit: ground.outcomes(digests[fit], fit.forgotten) for fit in case.fits}
     forms = _by_form([one for outcomes in each.values() for one in outcomes])
-    worst = metrics.worst_form(forms)
+    worst = recovery.worst_form(forms)
     return {
         "method": case.method,
         "scenario": case.scenario,
@@ -108,23 +110,23 @@ def row(case: Case, fits: Mapping[Fit, Fitted], ground: Ground) -> dict[str, Any
     }
 
 
-def _in_any_form(each: Mapping[Fit, Sequence[Outcome]]) -> metrics.Ratio | None:
+def _in_any_form(each: Mapping[Fit, Sequence[Outcome]]) -> Ratio | None:
     """Share of forgotten facts that some known item still recovers, not by chance."""
     facts = [
-        {fact: any(one.recovered for one in outcomes if one.fact == fact) for fact in names}
+        {fact: any(one.recovered for one in outcomes if one.subject == fact) for fact in names}
         for found in each.values()
         for outcomes in [[one for one in found if one.form not in CHANCE]]
-        for names in [dict.fromkeys(one.fact for one in outcomes)]
+        for names in [dict.fromkeys(one.subject for one in outcomes)]
     ]
-    return metrics.ratio([(float(any_), 1) for found in facts for any_ in found.values()])
+    return ratio([(float(any_), 1) for found in facts for any_ in found.values()])
 
 
 def _worst_share(outcomes: Sequence[Outcome]) -> float:
     return max((found.value for found in _by_form(outcomes).values()), default=0.0)
 
 
-def _by_form(outcomes: Sequence[Outcome]) -> dict[str, metrics.Ratio]:
-    return metrics.above_chance(metrics.by_form(outcomes), CHANCE)
+def _by_form(outcomes: Sequence[Outcome]) -> dict[str, Ratio]:
+    return recovery.above_chance(recovery.by_form(outcomes), CHANCE)
 
 
 def _earlier(case: Case, digests: Mapping[Fit, str], ground: Ground) -> float | None:
@@ -144,8 +146,8 @@ def _retained(case: Case, digests: Mapping[Fit, str], ground: Ground) -> dict[st
         ("same_subject", ground.same_subject),
     ):
         each = [ground.outcomes(digests[fit], facts(requested[fit])) for fit in case.fits]
-        shares = [share.value for share in map(metrics.share, each) if share]
-        found[name] = _plain(metrics.share([one for outcomes in each for one in outcomes]))
+        shares = [share.value for share in map(recovery.share, each) if share]
+        found[name] = _plain(recovery.share([one for outcomes in each for one in outcomes]))
         found[f"{name}_lost"] = [o.item for outcomes in each for o in outcomes if not o.recovered]
         found[f"{name}_worst_fit"] = min(shares, default=None)
     about = {fit: ground.texts_about(requested[fit]) for fit in case.fits}
@@ -165,12 +167,12 @@ def _divergence(
     means = []
     for fit, listed in texts.items():
         rows = ground.divergence(digests[fit], listed)
-        means.append(metrics.ratio(rows))
+        means.append(ratio(rows))
         for text, (kl, tokens) in zip(listed, rows, strict=True):
             summed, count = clusters.get(text, (0.0, 0))
             clusters[text] = (summed + kl, count + tokens)
     return {
-        name: _plain(metrics.ratio(list(clusters.values()))),
+        name: _plain(ratio(list(clusters.values()))),
         f"{name}_worst_fit": max((one.value for one in means if one), default=None),
     }
 
@@ -189,7 +191,7 @@ def _cost(case: Case, fits: Mapping[Fit, Fitted]) -> dict[str, Any]:
     }
 
 
-def _plain(found: metrics.Ratio | None) -> dict[str, Any] | None:
+def _plain(found: Ratio | None) -> dict[str, Any] | None:
     if found is None:
         return None
     rounded = asdict(found) | {"value": round(found.value, 5)}

@@ -6,7 +6,8 @@
     ├── CompositionError     sound profiles that cannot be one              (HTTP: 400)
     ├── CheckpointError      a base model's own files cannot be read
     ├── FitError             a profile cannot be fitted from what was given
-    └── InterchangeError     a profile and another format cannot be turned into each other
+    ├── InterchangeError     a profile and another format cannot be turned into each other
+    └── SuiteError           prompts to evaluate with cannot be read from a file
 
 Every message says what was expected, what was found and what to do.
 """
@@ -52,3 +53,7 @@ class FitError(LetheError):
 
 class InterchangeError(LetheError):
     """Another format's file is malformed, or it and a profile cannot hold the same edit exactly."""
+
+
+class SuiteError(LetheError):
+    """A suite, or another project's data set, is malformed or cannot be read."""

@@ -115,7 +115,8 @@ class VariantScore(Named):
         mean_logprob_difference: the variant's mean less the base's.
         kl_lower_bound: in nats, token by token, at most KL(base || variant); see `divergence`.
         mean_kl_lower_bound: their mean.
-        rouge_l: F1 of the variant's own answer against the base's; see `rouge`.
+        rouge_l: F1 of the variant's own answer against the base's; see
+            `lethe_projections.evaluation.metrics.rouge`.
     """
 
     logprobs: list[float]

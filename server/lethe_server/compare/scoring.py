@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
+from lethe_projections.evaluation.metrics.rouge import rouge_l
 from lethe_server.compare.asking import Answer, broken, exactly, refused
 from lethe_server.compare.at_once import together
 from lethe_server.compare.divergence import kl_lower_bound
 from lethe_server.compare.documents import Reference, Scores, VariantScore
 from lethe_server.compare.question import Question
-from lethe_server.compare.rouge import rouge_l
 from lethe_vllm.selection import BASE_VARIANT, Variant
 
 MAX_EXPONENT = 700

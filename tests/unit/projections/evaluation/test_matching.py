@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.methods.matching import holds
+from lethe_projections.evaluation.matching import holds
 
 
 @pytest.mark.parametrize(
