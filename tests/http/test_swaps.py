@@ -97,7 +97,8 @@ async def swap_until(
 
 async def run(server: Server, data: dict[str, tuple[bytes, bytes]]) -> None:
     meanings, alone, answers = Meanings(), dict[str, str](), list[Answer]()
-    limits = httpx.Limits(max_connections=CLIENTS + 1)
+    # No connection is used again that the server, after 5 s, may just be closing.
+    limits = httpx.Limits(max_connections=CLIENTS + 1, keepalive_expiry=1)
     async with httpx.AsyncClient(
         base_url=server.url, headers=HEADERS, timeout=300, limits=limits
     ) as client:
