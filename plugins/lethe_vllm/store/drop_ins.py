@@ -71,6 +71,16 @@ class DropIns:
                 self._take_in(name, identity, file)
             self._seen = self._names.files()
 
+    def is_seen(self, name: str) -> bool:
+        """Whether the file of a name, or that there is none, was looked at as it is now."""
+        try:
+            identity = _identity(self._file(name))
+        except FileNotFoundError:
+            identity = None
+        except OSError:
+            return False
+        return self._is_seen(name, identity)
+
     def look_at_all(self) -> list[LetheError]:
         """Looks at every file; returns what is wrong with those that cannot be served."""
         found = [file.name.removesuffix(SUFFIX) for file in self.folder.glob(f"*{SUFFIX}")]

@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import reader, unavailable
+from lethe_vllm.store.glance import REVISION, Glance
 from lethe_vllm.store.meanings import ELSEWHERE, FILE, Change, Named, Version, unknown
 from lethe_vllm.store.tables import drop_ins, names, state, versions
 
 Noticed = tuple[str, str, str | None, str | None]
 """`file` or `elsewhere`, a name, and its digest before and after."""
-_REVISION = "SELECT revision FROM lethe_state"
 UNHEARD = 10_000
 """Changes kept for a listener; there is none in a process without an audit."""
 
@@ -38,6 +38,7 @@ class Names:
             base: fingerprint of the base model.
         """
         self._engine, self._reader, self._base = engine, reader(engine), base
+        self._glance = Glance(engine)
         self._known: dict[str, Named] = {}
         self._seen = -1
         self._replaced: list[str] = []
@@ -55,6 +56,13 @@ class Names:
         self._catch_up()
         with self._lock:
             found = self._known.get(name)
+        return found if found is not None and found.digest else None
+
+    def at_once(self, name: str) -> Named | None:
+        """As `find`, where that waits for nothing; None otherwise, and if it means nothing."""
+        if self._replaced or self._glance.revision() != self._seen:
+            return None
+        found = self._known.get(name)
         return found if found is not None and found.digest else None
 
     def all(self) -> dict[str, Named]:
@@ -243,7 +251,7 @@ class Names:
         """
         try:
             with self._reader.connect() as connection:
-                found: int | None = connection.exec_driver_sql(_REVISION).scalar()
+                found: int | None = connection.exec_driver_sql(REVISION).scalar()
         except SQLAlchemyError as error:
             raise unavailable(self._engine, error) from error
         return found
