@@ -152,6 +152,10 @@ class Catalogue:
         """
         return self._profile(variant.name, variant.digest)
 
+    def kept(self, digest: str) -> Profile | None:
+        """The contents of a single profile that is in memory; None otherwise."""
+        return self._profiles.get(digest)
+
     def data(self, variant: Variant) -> bytes:
         """The artifact of a single profile, also if its name means something else by now.
 
