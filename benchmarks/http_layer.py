@@ -1,9 +1,10 @@
-"""What Lethe's HTTP layer adds to a request: selection, log, metrics and audit, without an engine.
+"""What Lethe's HTTP layer adds to a request: policy, selection, log, metrics, audit; no engine.
 
     python -m benchmarks.http_layer
 
-Calls one trivial application alone and behind the whole stack in turn, with the log as JSON and
-every request in the audit, and prints the times per request in microseconds.
+Calls one trivial application alone and behind the whole stack in turn, with a policy of 100 keys,
+the store in a file, the log as JSON and every request in the audit, and prints the times per
+request in microseconds.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ from lethe_projections.projector import Projector, Site
 from lethe_server.entry import LetheEndpoints
 from lethe_server.health import Health
 from lethe_server.metrics import Metrics
+from lethe_server.policy import keys
+from lethe_server.policy.following import PolicyFile
 from lethe_server.serving import Serving
 from lethe_server.settings import Settings
 from lethe_server.watching import watching
@@ -40,13 +43,18 @@ SITE = Site(1, "block")
 MESSAGE = {"role": "user", "content": "What is the capital of France? " * 30}
 """1 KB."""
 
-CASES: dict[str, tuple[str, list[tuple[bytes, bytes]]]] = {
-    "base": ("m", []),
-    "profile by header": ("m", [(b"x-unlearning-profile", b"france")]),
-    "profile by model": ("m:france", []),
-    "two profiles": ("m", [(b"x-unlearning-profile", b"france+japan")]),
+OPEN, RESTRICTED = (keys.generate() for _ in range(2))
+OTHERS = 98
+"""Keys of the policy that are not used."""
+
+CASES: dict[str, tuple[str, str, str]] = {
+    "base": (OPEN, "m", ""),
+    "profile by header": (OPEN, "m", "france"),
+    "profile by model": (OPEN, "m:france", ""),
+    "two profiles": (OPEN, "m", "france+japan"),
+    "restricted key, its default": (RESTRICTED, "m", ""),
 }
-"""`model` and headers of a request."""
+"""A request's key, `model`, and profile in the header."""
 
 
 def application() -> FastAPI:
@@ -58,6 +66,17 @@ def application() -> FastAPI:
         return {"text": "Paris"}
 
     return app
+
+
+def policy(folder: Path) -> PolicyFile:
+    """A key that may use everything, one that may use a profile, and many others."""
+    everything = 'profiles: "*", base: true, adapters: "*"'
+    callers = [("open", OPEN, everything), ("restricted", RESTRICTED, "profiles: [france]")]
+    callers += [(f"key-{number}", keys.generate(), "base: true") for number in range(OTHERS)]
+    lines = [f"  - {{name: {n}, sha256: {keys.hashed(key)}, {may}}}" for n, key, may in callers]
+    file = folder / "policy.yaml"
+    file.write_text("\n".join(["version: 1", "keys:", *lines]))
+    return PolicyFile(file)
 
 
 def with_lethe(folder: Path) -> FastAPI:
@@ -86,6 +105,7 @@ def with_lethe(folder: Path) -> FastAPI:
         ("m",),
         {},
         frozenset({SITE}),
+        policy=policy(folder),
         watching=watching(settings, Metrics(CollectorRegistry()), front_end, everyone),
     )
     LetheEndpoints().attach_router(app)
@@ -94,7 +114,9 @@ def with_lethe(folder: Path) -> FastAPI:
 
 def caller(app: FastAPI, case: str) -> Callable[[], Awaitable[int]]:
     """Sends one request, as uvicorn would; returns its status."""
-    model, headers = CASES[case]
+    key, model, profile = CASES[case]
+    headers = [(b"authorization", f"Bearer {key}".encode())]
+    headers += [(b"x-unlearning-profile", profile.encode())] if profile else []
     body = json.dumps({"model": model, "messages": [MESSAGE]}).encode()
 
     async def call() -> int:

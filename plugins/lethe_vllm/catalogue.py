@@ -128,6 +128,12 @@ class Catalogue:
         """
         return () if selection.is_base else tuple(map(self._find, selection.parts))
 
+    def find_at_once(self, selection: Selection) -> tuple[Entry, ...] | None:
+        """As `find`, where that waits for nothing; None otherwise, and where it is an error."""
+        found = [self._at_once(part) for part in selection.parts]
+        entries = tuple(entry for entry in found if entry is not None)
+        return entries if len(entries) == len(found) else None
+
     def take_replaced(self) -> list[str]:
         """Digests that no name has any more, since another process or a file changed that.
 
@@ -148,6 +154,10 @@ class Catalogue:
             LetheError: as `entry`.
         """
         return self._profile(variant.name, variant.digest)
+
+    def kept(self, digest: str) -> Profile | None:
+        """The contents of a single profile that is in memory; None otherwise."""
+        return self._profiles.get(digest)
 
     def data(self, variant: Variant) -> bytes:
         """The artifact of a single profile, also if its name means something else by now.
@@ -311,6 +321,16 @@ class Catalogue:
                 f"{entry.digest}; it was replaced: ask for the new digest, or for the name alone"
             )
         return entry
+
+    def _at_once(self, part: Part) -> Entry | None:
+        if self._drop_ins is not None and not self._drop_ins.is_seen(part.name):
+            return None
+        named = self.names.at_once(part.name)
+        digest = "" if named is None else named.digest or ""
+        profile = self._profiles.get(digest)
+        if named is None or profile is None or not digest.startswith(part.digest or ""):
+            return None
+        return Entry(named, profile)
 
     def _profile(self, name: str, digest: str) -> Profile:
         found = self._profiles.get(digest)

@@ -131,6 +131,9 @@ class Serving:
         Raises:
             LetheError: it was displaced, replaced or deleted since it was resolved.
         """
+        known = self.catalogue.kept(variant.digest)
+        if known is not None:
+            return known
         return await asyncio.to_thread(self.front_end.profile, variant)
 
     async def check_beams(self, variant: Variant) -> None:

@@ -5,15 +5,12 @@
 
 from http import HTTPStatus
 
-from vllm import exceptions
+from vllm.exceptions import GracefulHTTPError
 
 from lethe_projections.errors import LetheError
 
 
 def told(error: LetheError) -> Exception:
-    """The error as vLLM's own, with message and status; itself where vLLM has no such form."""
-    form = getattr(exceptions, "GracefulHTTPError", None)
-    if form is None:
-        return error
-    found: Exception = form(str(error), HTTPStatus(error.http_status))
+    """The error as vLLM's own, with message and status."""
+    found: Exception = GracefulHTTPError(str(error), HTTPStatus(error.http_status))
     return found

@@ -54,8 +54,6 @@ class DropIns:
         file = self._file(name)
         try:
             identity = _identity(file)
-        except FileNotFoundError:
-            identity = None
         except OSError as error:
             raise _unreadable(file, error) from error
         if self._is_seen(name, identity):
@@ -70,6 +68,13 @@ class DropIns:
             elif not self._pinned(name, file):
                 self._take_in(name, identity, file)
             self._seen = self._names.files()
+
+    def is_seen(self, name: str) -> bool:
+        """Whether the file of a name, or that there is none, was looked at as it is now."""
+        try:
+            return self._is_seen(name, _identity(self._file(name)))
+        except OSError:
+            return False
 
     def look_at_all(self) -> list[LetheError]:
         """Looks at every file; returns what is wrong with those that cannot be served."""
@@ -145,7 +150,13 @@ def _unreadable(file: Path, error: OSError) -> UnavailableError:
     )
 
 
-def _identity(file: Path) -> str:
-    """What tells a file from the one that was there before; changes whenever it is written."""
-    stat = os.stat(file)
+def _identity(file: Path) -> str | None:
+    """What tells a file from the one that was there before; changes whenever it is written.
+
+    None if there is no such file.
+    """
+    try:
+        stat = os.stat(file)
+    except FileNotFoundError:
+        return None
     return f"{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"

@@ -34,6 +34,16 @@ _QUOTED = re.compile(r"'[^' <]{2,}'")
 """In what YAML says: anchors and tags."""
 
 
+class Loader(yaml.SafeLoader):
+    """Reads YAML's plain types; what looks like a time is text.
+
+    A library that vLLM imports makes it text for every `SafeLoader` of the process.
+    """
+
+
+Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
+
+
 @dataclass(frozen=True)
 class Policy:
     """Who may do what.
@@ -71,9 +81,10 @@ def parse(text: str) -> Policy:
         PolicyError: it is not YAML, or not a valid policy; all of it is checked before.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = Loader(text)
+        root = loader.get_single_node()
         repeated = list(_repeated(root, set()))
-        content = yaml.safe_load(text)
+        content = None if root is None else loader.construct_document(root)
     except Exception as error:  # what makes YAML's types of text raises anything
         raise PolicyError(f"policy: expected YAML, found {_brief(error)}; correct it") from error
     if repeated:

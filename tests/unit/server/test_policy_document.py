@@ -73,7 +73,7 @@ def test_without_a_key_a_request_may_do_what_the_anonymous_may() -> None:
         ("version: [", "expected YAML, found"),
         ("version: 1\n\tkeys: []", "in line 2"),
         ('x: !!int ""', "expected YAML, found"),
-        ("x: !!timestamp foo", "expected YAML, found"),
+        ("x: !!int foo", "expected YAML, found"),
         ("version: !!bool foo", "expected YAML, found"),
         ("version: 2", "line 1, version: expected 1"),
         ("keys: []", "line 1, version: expected this field"),
@@ -133,6 +133,17 @@ def test_a_wrong_policy_is_refused_with_its_line_and_field(text: str, said: str)
         parse(text)
     assert said in str(error.value)
     assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize("made", ["construct_yaml_timestamp", "construct_yaml_str"])
+def test_a_name_may_look_like_a_date_whatever_other_libraries_make_of_dates(
+    monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    constructor = getattr(yaml.SafeLoader, made)
+    tag = "tag:yaml.org,2002:timestamp"
+    monkeypatch.setitem(yaml.SafeLoader.yaml_constructors, tag, constructor)
+    policy = parse(one("base: true").replace("name: app", "name: 2026-01-31"))
+    assert policy.caller(KEY).name == "2026-01-31"
 
 
 def test_a_key_in_broken_yaml_is_not_shown() -> None:
