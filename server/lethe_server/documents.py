@@ -42,7 +42,6 @@ class ProfileSummary(Document):
         labels: an operator's own.
         resident: whether this server process has made sure that every rank holds it.
         requests_served: POST requests answered without error by this server process.
-        evidence: what was measured of this digest, if anything.
     """
 
     id: str
@@ -58,17 +57,17 @@ class ProfileSummary(Document):
     labels: dict[str, str]
     resident: bool
     requests_served: int
-    evidence: Evidence | None
 
 
 class ProfileDocument(ProfileSummary):
-    """A profile on its own, with where it comes from."""
+    """A profile on its own, with where it comes from and what was measured of its digest."""
 
     base: dict[str, Any]
     hyperparameters: dict[str, Any]
     provenance: dict[str, Any]
     scopes: list[str]
     gated: bool
+    evidence: Evidence | None
 
 
 class Source(Document):
@@ -169,6 +168,7 @@ def document(entry: Entry, serving: Serving) -> ProfileDocument:
         provenance=dict(profile.provenance),
         scopes=list(profile.scopes),
         gated=profile.gated,
+        evidence=_evidence(entry.digest, serving.catalogue),
     )
 
 
@@ -196,7 +196,6 @@ def _summary(entry: Entry, serving: Serving) -> dict[str, Any]:
         "labels": dict(entry.named.labels),
         "resident": entry.digest in serving.front_end.resident,
         "requests_served": serving.answered[entry.digest],
-        "evidence": _evidence(entry.digest, serving.catalogue),
     }
 
 

@@ -24,6 +24,7 @@ class Subject:
     Attributes:
         profile: what the variant is called.
         digest: sha256 of its artifact.
+        method: how it was fitted, as its artifact says.
         model: fingerprint of the base model.
         by: `http` or `offline`.
         engine: the program that computes, with its version.
@@ -34,6 +35,7 @@ class Subject:
 
     profile: str
     digest: str
+    method: str
     model: str
     by: Literal["http", "offline"]
     engine: str

@@ -115,6 +115,7 @@ class Evidence(Document):
     Attributes:
         evidence: version of this schema.
         digest: sha256 of the profile's artifact.
+        method: how it was fitted, as the artifact says.
         model: fingerprint of the base model.
         by: through a server, or in process.
         engine: what computed, with its version.
@@ -128,6 +129,7 @@ class Evidence(Document):
 
     evidence: Literal[1] = 1
     digest: Sha256
+    method: Text
     model: Sha256
     by: Literal["http", "offline"]
     engine: Text

@@ -52,6 +52,7 @@ class InProcess:
         self.subject = Subject(
             profile=file.stem,
             digest=artifact.digest(data),
+            method=self._profile.method,
             model=checkpoint.base.fingerprint,
             by="offline",
             engine=f"transformers {metadata.version('transformers')}",

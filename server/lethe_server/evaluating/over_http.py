@@ -61,6 +61,7 @@ class OverHttp:
         self.subject = Subject(
             profile=profile,
             digest=found["digest"],
+            method=found["method"],
             model=found["base"]["fingerprint"],
             by="http",
             engine=f"vllm {client.get('/version')['version']}",

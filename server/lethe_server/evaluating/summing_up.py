@@ -28,6 +28,7 @@ def evidence(subject: Subject, asked: Work, folder: Folder, max_tokens: int) -> 
     texts = asked.texts
     return Evidence(
         digest=subject.digest,
+        method=subject.method,
         model=subject.model,
         by=subject.by,
         engine=subject.engine,

@@ -16,6 +16,7 @@ def evidence(digest: str, model: str) -> Evidence:
         prompts=8, headline=headline, forget=[WORST], neighbour=[], unrelated=[], measures=[],
     )  # fmt: skip
     return Evidence(
-        digest=digest, model=model, by="http", engine="vllm 0.0", dtype=None, split=Split.HELD_OUT,
-        max_tokens=24, suites=[suite], retain=None, left_out=["retain text: it has scopes"],
+        digest=digest, method="rocr", model=model, by="http", engine="vllm 0.0", dtype=None,
+        split=Split.HELD_OUT, max_tokens=24, suites=[suite], retain=None,
+        left_out=["retain text: it has scopes"],
     )  # fmt: skip

@@ -85,6 +85,7 @@ class Fake:
         assert path == "/v1/unlearning/profiles/france", path
         return {
             "digest": self.digests[0],
+            "method": "rocr",
             "scopes": list(self.scopes),
             "base": {"fingerprint": MODEL},
         }
