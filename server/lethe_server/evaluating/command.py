@@ -69,7 +69,7 @@ def evidence(answerer: Answerer, asked: Asked, out: Path, max_tokens: int) -> Ev
     """
     subject = answerer.subject
     todo = asked.work(reads=not subject.unread)
-    folder = Folder(out, _run(subject, max_tokens))
+    folder = Folder(out, in_common(subject, max_tokens))
     with folder.alone():
         running.run(answerer, todo, folder)
         found = summing_up.evidence(subject, todo, folder, max_tokens)
@@ -77,7 +77,8 @@ def evidence(answerer: Answerer, asked: Asked, out: Path, max_tokens: int) -> Ev
     return found
 
 
-def _run(subject: Subject, max_tokens: int) -> dict[str, Any]:
+def in_common(subject: Subject, max_tokens: int) -> dict[str, Any]:
+    """What all answers in a folder have in common."""
     return {
         "model": subject.model,
         "by": subject.by,
