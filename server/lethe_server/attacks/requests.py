@@ -135,7 +135,7 @@ def _so_far(schedule: Schedule, asked: Work, place: int) -> Work:
     """Without what is requested later."""
     later = {subject for one in schedule.requests[place:] for subject in one.forget}
     suites = (
-        replace(one, items=tuple(item for item in one.items if item.subject not in later))
+        replace(one, items=tuple(item for item in one.items if item))
         for one in asked.suites
     )
     return replace(asked, suites=tuple(suites))
