@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from lethe_server import cli
 from lethe_server.evaluating.evidence import Measure
 
+from .served import retain
 from .test_running import evaluated, fake
 
 PAGE = (Path(__file__).parents[4] / "docs" / "evaluating.md").read_text("utf-8")
@@ -20,7 +21,9 @@ def row(one: Measure, of: str) -> str:
 
 
 def test_its_measures_are_those_of_a_document(tmp_path: Path) -> None:
-    found = evaluated(fake(), tmp_path)
+    named = retain(tmp_path, {"text": "She went to Narda and on to the sea."})
+    (tmp_path / "run").mkdir()
+    found = evaluated(fake(), tmp_path / "run", retain=named)
     assert found.retain is not None
     [suite] = found.suites
     by_form = {one.formula: one for one in suite.forget}
