@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
+from lethe_projections import strict_json
 from lethe_server.attacks.document import Attack, Kind
 from lethe_server.evaluating.evidence import Evidence, Measure, SuiteEvidence
 from lethe_server.report import text
@@ -112,6 +113,21 @@ def tried(attacks: Iterable[Attack], labels: Labels) -> dict[Kind, list[Tried]]:
     found.sort(key=lambda one: (Conditions.of(one.found), one.label))
     by_kind = {kind: [one for one in found if one.found.kind is kind] for kind in Kind}
     return {kind: members for kind, members in by_kind.items() if members}
+
+
+def comparable(members: Iterable[Tried]) -> list[list[Tried]]:
+    """Attacks of a kind by what was done, where it was done to several profiles."""
+    parted: dict[Hashable, list[Tried]] = {}
+    for one in members:
+        parted.setdefault(_done(one.found), []).append(one)
+    return [alike for alike in parted.values() if len(alike) > 1]
+
+
+def _done(found: Attack) -> Hashable:
+    settings = strict_json.dumps(found.settings)
+    suites = tuple(one.sha256 for one in found.suites)
+    looked_at = found.curves[0].name, found.curves[0].formula
+    return Conditions.of(found), settings, suites, found.axis, looked_at
 
 
 def _board(rows: list[Row]) -> Board:

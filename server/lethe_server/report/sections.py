@@ -7,11 +7,12 @@ from itertools import groupby
 from lethe_server.attacks.document import MEANING, Attack, Kind
 from lethe_server.evaluating.evidence import Evidence
 from lethe_server.report.gather import Results
-from lethe_server.report.grouping import Board, Conditions, Tried, boards, tried
+from lethe_server.report.grouping import Board, Conditions, Tried, boards, comparable, tried
 from lethe_server.report.labels import Labels, labels
 from lethe_server.report.plots import balance, curves, forms, worst
 from lethe_server.report.plots.drawing import Drawing
 
+TOGETHER = "Profiles to which the same was done"
 KINDS = (Kind.PROBING, Kind.RELEARNING, Kind.QUANTISATION, Kind.REQUESTS)
 
 
@@ -89,8 +90,16 @@ def _board(board: Board, prefix: str) -> Shown:
 def _attacks(found: Sequence[Attack], called: Labels) -> Iterator[Attacked]:
     by_kind = tried(found, called)
     for kind in (one for one in KINDS if one in by_kind):
-        shown = [_curves(one, f"{kind}{place}-") for place, one in enumerate(by_kind[kind])]
+        alike = comparable(by_kind[kind])
+        shown = [_together(members, f"{kind}s{place}-") for place, members in enumerate(alike)]
+        shown += [_curves(one, f"{kind}{place}-") for place, one in enumerate(by_kind[kind])]
         yield Attacked(str(kind).capitalize(), MEANING[kind], tuple(shown))
+
+
+def _together(members: Sequence[Tried], prefix: str) -> Shown:
+    first = members[0].found
+    said = f"{first.curves[0].name}; {Conditions.of(first).said}"
+    return Shown(TOGETHER, said, (curves.together(members).draw(prefix),))
 
 
 def _curves(one: Tried, prefix: str) -> Shown:

@@ -1,6 +1,7 @@
 """How a profile withstood an attack: curves over an axis, of any kind."""
 
 from collections.abc import Sequence
+from math import nan
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -33,6 +34,13 @@ def plan(tried: Tried) -> Plan:
         f"{_measure(found)}{CAPTION}{left_out}",
         f"{found.kind} of {tried.label}. {'; '.join(_said(one) for one in found.curves)}",
     )
+
+
+def together(tried: Sequence[Tried]) -> Plan:
+    """The curves to look at of profiles to which the same was done, one a profile."""
+    first = tried[0].found
+    curves = [one.found.curves[0].model_copy(update={"name": one.label}) for one in tried]
+    return plan(Tried("all", first.model_copy(update={"curves": curves, "marks": {}})))
 
 
 def _measure(found: Attack) -> str:
@@ -75,9 +83,15 @@ def _curve(axes: Axes, curve: Curve, place: int) -> None:
         marker=look.marker,
         label=text.shortened(curve.name, LONGEST) + (" (control)" if curve.control else ""),
     )
-    for point in points:
-        if point.interval is not None:
-            axes.plot([point.at] * 2, point.interval, color=look.colour, linewidth=1, alpha=0.6)
+    _bars(axes, points, look.colour)
+
+
+def _bars(axes: Axes, points: Sequence[Point], colour: str) -> None:
+    """All as one line with gaps, which takes a fraction of the bytes."""
+    gap = (nan, nan)
+    ends = [one for point in points for one in (*(point.interval or gap), nan)]
+    places = [one for point in points for one in (point.at, point.at, nan)]
+    axes.plot(places, ends, color=colour, linewidth=1, alpha=0.6)
 
 
 def _mark(axes: Axes, name: str, at: float) -> None:

@@ -140,7 +140,7 @@ def test_what_numbers_do_not_show_is_what_the_guide_says(whole: bytes) -> None:
 def test_plots_and_tables_speak_to_who_does_not_see(whole: bytes) -> None:
     read = Read(whole)
     drawings = read.all("svg")
-    assert len(drawings) == 3 + 2 * len(Kind)
+    assert len(drawings) == 3 + (1 + 2) * len(Kind)
     assert all(one["role"] == "img" for one in drawings)
     assert "steer: worst form recovered 0.067, neighbours kept 0.995" in drawings[0]["aria-label"]
     assert "steer: 0.067 (95 %: 0.037 to 0.127), spelling" in drawings[1]["aria-label"]
@@ -177,7 +177,7 @@ def test_what_a_stranger_wrote_is_shown_as_text() -> None:
 
 def test_the_same_documents_make_the_same_bytes(whole: bytes) -> None:
     tried = [one for one in attacks() if one.digest in {digest(0), digest(6)}]
-    with mpl.rc_context({"font.size": 30, "svg.hashsalt": None, "axes.facecolor": "red"}):
+    with mpl.rc_context({"xtick.direction": "in", "svg.hashsalt": None, "axes.facecolor": "red"}):
         assert made(dozen(), *tried) == whole
 
 
@@ -202,6 +202,16 @@ def test_what_was_measured_otherwise_is_in_no_plot_with_others() -> None:
     assert len({one for one in said if "subjects:" in one}) == 4
     assert any("subjects: development" in one for one in said)
     assert any("over HTTP, vllm 0.32.0" in one for one in said)
+
+
+def test_curves_of_profiles_to_which_the_same_was_done_are_in_one_plot() -> None:
+    same = [attack(number, Kind.RELEARNING) for number in (1, 2)]
+    other = attack(3, Kind.RELEARNING, settings={"seed": 8})
+    read = Read(made([], *same, other))
+    first, *single = [one["aria-label"] for one in read.all("svg")]
+    assert re.match("relearning of all. lunar: 0.0.* at 0, .*; mrp: .* at 100", first)
+    assert "leace" not in first
+    assert len(single) == 3
 
 
 def test_profiles_without_neighbours_are_named_below_the_plot() -> None:
