@@ -81,7 +81,7 @@ def _curve(axes: Axes, curve: Curve, place: int) -> None:
         linewidth=1.2 if curve.control else 2,
         color=look.colour,
         marker=look.marker,
-        label=text.shortened(curve.name, LONGEST) + (" (control)" if curve.control else ""),
+        label=_entry(curve.name + (" (control)" if curve.control else "")),
     )
     _bars(axes, points, look.colour)
 
@@ -96,8 +96,12 @@ def _bars(axes: Axes, points: Sequence[Point], colour: str) -> None:
 
 def _mark(axes: Axes, name: str, at: float) -> None:
     if abs(at) <= DRAWABLE:
-        label = f"{text.shortened(name, LONGEST)} {at:g}"
-        axes.axvline(at, color=INK, linestyle=":", linewidth=1.2, label=label)
+        axes.axvline(at, color=INK, linestyle=":", linewidth=1.2, label=_entry(f"{name} {at:g}"))
+
+
+def _entry(name: str) -> str:
+    """Of the legend, which leaves out what begins with an underscore, or is empty."""
+    return f" {text.shortened(name, LONGEST)}"
 
 
 def _limits(axes: Axes, points: Sequence[Point]) -> None:

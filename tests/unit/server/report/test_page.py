@@ -237,6 +237,13 @@ def test_the_best_stand_first() -> None:
     assert ranks == sorted(ranks)
 
 
+def test_every_curve_is_in_the_legend() -> None:
+    curves = [curve(name, [point(1, 0.5)]) for name in ("_under", "long " * 100)]
+    words = Read(made([], attack(1, Kind.REQUESTS, curves=curves, marks={"_here": 3.0}))).text
+    assert {"_under", "_here 3"} <= {one.strip() for one in words}
+    assert any(one.strip().startswith("long") and one.endswith("…") for one in words)
+
+
 def test_values_that_are_too_far_are_told_and_not_drawn() -> None:
     far = attack(1, Kind.REQUESTS)
     points = [
