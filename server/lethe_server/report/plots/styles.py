@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-# Okabe and Ito's, which those who see few colours tell apart, without black and yellow: each is
-# legible on white and on black.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+# Okabe and Ito's, which those who see few colours tell apart, without black and yellow, and with
+# two of them darker: each is legible on a page by day and by night.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b97f00", "#3a92cc", "#8c8c8c")
 MARKERS = "osD^vPX<>*p"
 
 # No colour that is drawn: each stands for one that the page has, by day and by night.
