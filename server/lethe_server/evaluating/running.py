@@ -46,6 +46,15 @@ def run(answerer: Answerer, asked: Work, folder: Folder, shown: bool = True) -> 
         records.finish(lambda row: _labelled(row, questions))
 
 
+def answer(question: Question, answered: Answered) -> Row:
+    """What a line says of an answer."""
+    row: Row = {"text": answered.text}
+    if answered.text is None:
+        means = [round(one, DIGITS) for one in answered.likelihoods]
+        row = {"likelihoods": means, "strength": answered.strength}
+    return {**row, "recovered": outcome(question, row).recovered}
+
+
 def _ask(
     answerer: Answerer,
     questions: Mapping[str, Question],
@@ -58,7 +67,7 @@ def _ask(
     answers = answerer.answers(missing, served != BASE)
     for prompt, answered in _told(answers, questions, missing, f"asking {name}", shown):
         question = questions[prompt.key]
-        records.add({**_label(question), **_answer(question, answered), "served": served})
+        records.add({**_label(question), **answer(question, answered), "served": served})
 
 
 def _compare(answerer: Answerer, asked: Work, records: Records, shown: bool) -> None:
@@ -115,14 +124,6 @@ def _label(question: Question) -> Row:
         "form": prompt.form,
         "number": prompt.number,
     }
-
-
-def _answer(question: Question, answered: Answered) -> Row:
-    row: Row = {"text": answered.text}
-    if answered.text is None:
-        means = [round(one, DIGITS) for one in answered.likelihoods]
-        row = {"likelihoods": means, "strength": answered.strength}
-    return {**row, "recovered": outcome(question, row).recovered}
 
 
 def _divergence(found: Diverged) -> Row:
