@@ -11,9 +11,8 @@ from lethe_server.evaluating.outcomes import outcome
 from lethe_server.evaluating.running import answer
 from lethe_server.evaluating.work import Question, Work
 
-
 FORMS_ASKED = ("question", "cloze", "ranking")
-"""Unless told otherwise, those of them that the suites have; all forms take several times longer."""
+"""Unless told otherwise, those of them that the suites have; all take several times as long."""
 
 
 def outcomes(
