@@ -52,7 +52,7 @@ def said(answerer: Made, tmp_path: Path) -> Path:
         answers = {some[0] for some in words if some} - {*WRONG, subject, "city"}
         answers -= set(f"{QUESTION} {CLOZE}".split())
         if answers:
-            kind = "neighbour" if place % 4 == 0 else "forget"
+            kind = {0: "neighbour", 3: "unrelated"}.get(place % 5, "forget")
             lines.append(fact(subject, kind, sorted(answers)))
     lines += [fact(f"{one} {one}", "never_known", ["Nila"]) for one in SUBJECTS[:6]]
     file = tmp_path / "said.jsonl"
