@@ -54,7 +54,7 @@ def said(answerer: Made, tmp_path: Path) -> Path:
         if answers:
             kind = {0: "neighbour", 3: "unrelated"}.get(place % 5, "forget")
             lines.append(fact(subject, kind, sorted(answers)))
-    lines += [fact(f"{one} {one}", "never_known", ["Nila"]) for one in SUBJECTS[:6]]
+    lines += [fact(f"{one} {one}", "never_known", ["Nila"]) for one in SUBJECTS[:10]]
     file = tmp_path / "said.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)))
     return file

@@ -20,7 +20,7 @@ from lethe_server.fitting import Checkpoint
 from .conftest import Made
 
 QUICK = Settings(steps=4, every=3, batch=2, max_tokens=4)
-LEARNS = Settings(steps=80, every=80, batch=8, learning_rate=2e-2, max_tokens=4)
+LEARNS = Settings(steps=200, every=200, batch=8, learning_rate=5e-3, max_tokens=4)
 ADAPTED = 14
 """Linear layers in two blocks."""
 
@@ -149,7 +149,8 @@ def test_the_model_is_left_as_it_was(
     asked: Work,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before, wanted = state(checkpoint), [p.requires_grad for p in checkpoint.model.parameters()]
+    checkpoint.model.requires_grad_(True)
+    before = state(checkpoint)
     if broken:
         monkeypatch.setattr(relearning, "loss", lambda *_: torch.tensor(float("nan")))
         with pytest.raises(LetheError, match="finite loss"):
@@ -159,7 +160,7 @@ def test_the_model_is_left_as_it_was(
     after = checkpoint.model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert [p.requires_grad for p in checkpoint.model.parameters()] == wanted
+    assert all(one.requires_grad for one in checkpoint.model.parameters())
     assert not hasattr(checkpoint.model, "peft_config")
 
 
