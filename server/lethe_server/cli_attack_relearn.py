@@ -31,8 +31,8 @@ def relearn(
         float,
         typer.Option(
             min=0.0,
-            help="Of AdamW; one at which the embedded model learns the facts that do not exist "
-            "and keeps its neighbours.",
+            help="Of AdamW. At 2e-4 the embedded model learns most facts that do not exist in 100 "
+            "steps.",
         ),
     ] = 2e-4,
     rank: Annotated[int, typer.Option(min=1, help="Of the adapters.")] = 16,

@@ -1,9 +1,15 @@
-"""An attack as a person reads it: a table, a curve a row, a place on the axis a column."""
+"""An attack as a person reads it: a table, a curve a row, a place on the axis a column.
+
+Below each value is its interval.
+"""
 
 from rich.console import Console
 from rich.table import Table
 
 from lethe_server.attacks.document import MEANING, Attack, Curve, Point
+
+NAME, WIDTH = 24, 11
+"""Characters of the column of names, at least, and of each other one."""
 
 
 def show(found: Attack, console: Console) -> None:
@@ -12,7 +18,10 @@ def show(found: Attack, console: Console) -> None:
         f"{found.kind} of {found.digest[:12]}: {MEANING[found.kind]}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
-    console.print(_table(found))
+    table = _table(found)
+    # Nothing is left out on a narrow terminal: it wraps the lines itself.
+    needed = NAME + WIDTH * (len(table.columns) - 1)
+    Console(file=console.file, width=max(console.width, needed)).print(table)
     for one in _ordered(found):
         console.print(f"{one.name}: {one.formula}", markup=False, highlight=False, soft_wrap=True)
 
@@ -20,7 +29,7 @@ def show(found: Attack, console: Console) -> None:
 def _table(found: Attack) -> Table:
     places = sorted({point.at for curve in found.curves for point in curve.points})
     table = Table(title=found.axis, title_justify="left", box=None, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold", min_width=NAME)
     for place in places:
         table.add_column(f"{place:g}", justify="right", no_wrap=True)
     for curve in _ordered(found):
@@ -37,5 +46,5 @@ def _ordered(found: Attack) -> list[Curve]:
 def _cell(point: Point | None) -> str:
     if point is None:
         return ""
-    bounds = "" if point.interval is None else " [{:.2f}, {:.2f}]".format(*point.interval)
+    bounds = "" if point.interval is None else "\n{:.2f}-{:.2f}".format(*point.interval)
     return f"{point.value:.3f}{bounds}"

@@ -1,6 +1,7 @@
 """The commands: each writes a document whole, and shows it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_table_has_each_curve_with_its_formula(command: str, options: list[str
     first = {"relearn": "held-out part of forget", "quantise": "worst form of forget"}[command]
     lines = [line for line in shown.splitlines() if line.startswith(first)]
     assert len(lines) > 1
-    assert "[" in shown
+    assert re.search(r"\d\.\d\d-\d\.\d\d", shown)
     assert any(line.startswith(f"{first}: share = recovered / known") for line in lines)
     controls = [line for line in shown.splitlines() if "(control)" in line]
     assert controls
