@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from lethe_projections.errors import LetheError
+from lethe_server.cli_attack import attack_app
 from lethe_server.cli_compare import compare
 from lethe_server.cli_compose import compose
 from lethe_server.cli_eval import evaluate
@@ -34,6 +35,7 @@ app.command()(compare)
 app.command("eval")(evaluate)
 app.command()(report)
 app.add_typer(policy_app, name="policy")
+app.add_typer(attack_app, name="attack")
 
 DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""

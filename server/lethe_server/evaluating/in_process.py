@@ -22,7 +22,11 @@ _DIVERGENCE = "KL(base || variant) a token in nats, over the whole vocabulary"
 
 
 class InProcess:
-    """An `Answerer`: a loaded model, and a profile's file."""
+    """An `Answerer`: a loaded model, and a profile's file.
+
+    Attributes:
+        profile: what the file holds.
+    """
 
     def __init__(
         self, checkpoint: Checkpoint, file: Path, max_tokens: int = 24, batch: int = states.BATCH
@@ -45,14 +49,14 @@ class InProcess:
             raise ArtifactError(
                 f"{file}: expected a readable file, found {error.strerror}; check the path"
             ) from error
-        self._profile = artifact.from_bytes(data)
-        base_model.check(self._profile.base, checkpoint.base)
+        self.profile = artifact.from_bytes(data)
+        base_model.check(self.profile.base, checkpoint.base)
         self._model, self._tokenizer = checkpoint.model, checkpoint.tokenizer
         self._max_tokens, self._batch = max_tokens, batch
         self.subject = Subject(
             profile=file.stem,
             digest=artifact.digest(data),
-            method=self._profile.method,
+            method=self.profile.method,
             model=checkpoint.base.fingerprint,
             by="offline",
             engine=f"transformers {metadata.version('transformers')}",
@@ -63,7 +67,7 @@ class InProcess:
 
     def answers(self, prompts: Sequence[Prompt], edited: bool) -> Told[Prompt, Answered]:
         """See `Answerer`."""
-        profile = self._profile if edited else None
+        profile = self.profile if edited else None
         said = [one for one in prompts if not one.wrong]
         for part in self._parts(said, [len(self._ids(self._rendered(one))) for one in said]):
             yield from zip(part, self._said(part, profile), strict=True)
@@ -78,10 +82,16 @@ class InProcess:
             asked = [rows[text] for text in part]
             base, variant = (
                 states.final_states(self._model, asked, profile, self._batch)
-                for profile in (None, self._profile)
+                for profile in (None, self.profile)
             )
             for text, row, *both in zip(part, asked, base, variant, strict=True):
                 yield text, self._diverged(row, *both)
+
+    def row(self, prompt: Prompt, following: str) -> Row:
+        """A prompt, as the model is given it, and what follows it."""
+        before = self._rendered(prompt)
+        ids = self._ids(before + following)
+        return Row(tuple(ids), conversing.begin(ids, self._ids(before)))
 
     def _parts(self, items: Sequence[Any], lengths: Sequence[int]) -> Iterator[list[Any]]:
         """Batches of like length, so that little is padding."""
@@ -96,7 +106,7 @@ class InProcess:
         return [Answered(text=text) for text in texts]
 
     def _ranked(self, prompts: Sequence[Prompt], profile: Any) -> list[Answered]:
-        rows = [self._option_row(prompt, one) for prompt in prompts for one in options(prompt)]
+        rows = [self.row(prompt, one) for prompt in prompts for one in options(prompt)]
         found = iter(states.final_states(self._model, rows, profile, self._batch))
         told = iter([self._told(row, state) for row, state in zip(rows, found, strict=True)])
         answered = []
@@ -121,11 +131,6 @@ class InProcess:
             variant=-float(_at(variant, row).sum()),
             tokens=len(row.following),
         )
-
-    def _option_row(self, prompt: Prompt, option: str) -> Row:
-        before = self._rendered(prompt)
-        ids = self._ids(before + option)
-        return Row(tuple(ids), conversing.begin(ids, self._ids(before)))
 
     def _text_row(self, text: Example) -> Row:
         if text.text:

@@ -48,6 +48,15 @@ def run(answerer: Answerer, asked: Work, folder: Folder, shown: bool = True) -> 
     variant.finish(lambda row: _labelled(row, questions))
 
 
+def answer(question: Question, answered: Answered) -> Row:
+    """What a line says of an answer."""
+    row: Row = {"text": answered.text}
+    if answered.text is None:
+        means = [round(one, DIGITS) for one in answered.likelihoods]
+        row = {"likelihoods": means, "strength": answered.strength}
+    return {**row, "recovered": outcomes.outcome(question, row).recovered}
+
+
 def _ask(
     answerer: Answerer,
     questions: Mapping[str, Question],
@@ -60,7 +69,7 @@ def _ask(
     answers = answerer.answers(missing, served != BASE)
     for prompt, answered in _told(answers, questions, missing, f"asking {name}", shown):
         question = questions[prompt.key]
-        records.add({**_label(question), **_answer(question, answered), "served": served})
+        records.add({**_label(question), **answer(question, answered), "served": served})
 
 
 def _compare(answerer: Answerer, asked: Work, records: Records, shown: bool) -> None:
@@ -117,14 +126,6 @@ def _label(question: Question) -> Row:
         "form": prompt.form,
         "number": prompt.number,
     }
-
-
-def _answer(question: Question, answered: Answered) -> Row:
-    row: Row = {"text": answered.text}
-    if answered.text is None:
-        means = [round(one, DIGITS) for one in answered.likelihoods]
-        row = {"likelihoods": means, "strength": answered.strength}
-    return {**row, "recovered": outcomes.outcome(question, row).recovered}
 
 
 def _divergence(found: Diverged) -> Row:

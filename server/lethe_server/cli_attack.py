@@ -1,0 +1,13 @@
+"""`lethe attack`: whether what a profile hides can be brought back."""
+
+import typer
+
+from lethe_server.cli_attack_quantise import quantise
+from lethe_server.cli_attack_relearn import relearn
+
+attack_app = typer.Typer(
+    help="Try to bring back what a profile hides, and write down how it withstood.",
+    no_args_is_help=True,
+)
+attack_app.command()(relearn)
+attack_app.command()(quantise)
