@@ -22,7 +22,8 @@ def evaluate(
         list[str],
         typer.Option(
             "--suite",
-            help="capitals, element_symbols, books or a file; may be given several times.",
+            help="capitals, element_symbols, books, a file, or LOADER:SET=FILE[,SET=FILE...] with "
+            "tofu, pistol, wmdp, muse or rwku; may be given several times.",
         ),
     ],
     url: Url = LOCAL,

@@ -10,6 +10,7 @@ from lethe_projections import examples, words
 from lethe_projections.errors import LetheError
 from lethe_projections.evaluation import suite_file
 from lethe_projections.evaluation.forms import FORMS
+from lethe_projections.evaluation.loaders import named
 from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.evaluation.suite import Item, Suite
 from lethe_projections.examples import Example
@@ -77,11 +78,13 @@ class Work:
 
 
 def suite(name: str) -> Suite:
-    """A suite by the path of a file, or the name of one that ships.
+    """A suite by the path of a file, the name of one that ships, or as `loaders.named` has it.
 
     Raises:
         SuiteError: there is none, or it is malformed.
     """
+    if named.matches(name):
+        return named.load(name)
     return suite_file.read(name) if Path(name).exists() else suite_file.packaged(name)
 
 
