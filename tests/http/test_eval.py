@@ -143,6 +143,16 @@ def test_one_and_many_at_once_score_alike(server: Server, suite: Path, tmp_path:
         }
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on cores that a server keeps busy take minutes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_in_process_says_what_the_server_says(
     server: Server, suite: Path, out: Path, tmp_path: Path
 ) -> None:
