@@ -112,16 +112,28 @@ def down_proj(model: nn.Module, layer: int) -> Linear:
     Raises:
         IncompatibleError: the block has none, or it is not a plain linear layer.
     """
+    site = Site(layer, "down_proj")
+    return linear(module_at(model, site), site)
+
+
+def linear(module: nn.Module, where: object) -> Linear:
+    """The parameters of a linear layer.
+
+    Args:
+        module: the layer.
+        where: what an error calls it.
+
+    Raises:
+        IncompatibleError: it is not a plain linear layer.
+    """
     from transformers.pytorch_utils import Conv1D
 
-    site = Site(layer, "down_proj")
-    module = module_at(model, site)
     if isinstance(module, nn.Linear):
         return Linear(module.weight, module.bias)
     if isinstance(module, Conv1D):
         return Linear(module.weight.T, module.bias)
     raise IncompatibleError(
-        f"{site}: expected torch.nn.Linear, or Conv1D of transformers, found "
+        f"{where}: expected torch.nn.Linear, or Conv1D of transformers, found "
         f"{type(module).__name__}; load the model without quantisation and adapters"
     )
 
@@ -158,7 +170,10 @@ def check_dimensions(base: BaseModel, model: nn.Module) -> None:
         pairs.append(("hidden_size", base.hidden_size, embedding.embedding_dim))
         pairs.append(("vocab_size", base.vocab_size, embedding.num_embeddings))
     for layer in _dense(model)[:1]:
-        hidden, d_ff = down_proj(model, layer).weight.shape
+        module = module_at(model, Site(layer, "down_proj"))
+        # PEFT puts an adapter around a layer, which changes no dimension.
+        plain = getattr(module, "base_layer", module)
+        hidden, d_ff = linear(plain, Site(layer, "down_proj")).weight.shape
         pairs.append(("hidden_size", base.hidden_size, hidden))
         pairs.append(("intermediate_size", base.intermediate_size, d_ff))
     differences = [f"{n}: expected {e}, found {f}" for n, e, f in dict.fromkeys(pairs) if e != f]

@@ -17,6 +17,7 @@ from lethe_server.cli_interchange import export_file, import_file
 from lethe_server.cli_options import AsJson, print_json
 from lethe_server.cli_policy import policy_app
 from lethe_server.cli_profiles import profiles_app
+from lethe_server.cli_report import report
 
 app = typer.Typer(
     help="One base model serves the original and any number of unlearned variants.",
@@ -32,6 +33,7 @@ app.command("import")(import_file)
 app.command()(compose)
 app.command()(compare)
 app.command("eval")(evaluate)
+app.command()(report)
 app.add_typer(policy_app, name="policy")
 app.add_typer(attack_app, name="attack")
 

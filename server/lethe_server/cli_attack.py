@@ -3,6 +3,8 @@
 import typer
 
 from lethe_server.cli_attack_probe import probe
+from lethe_server.cli_attack_quantise import quantise
+from lethe_server.cli_attack_relearn import relearn
 from lethe_server.cli_attack_requests import requests
 
 attack_app = typer.Typer(
@@ -11,3 +13,5 @@ attack_app = typer.Typer(
 )
 attack_app.command()(probe)
 attack_app.command()(requests)
+attack_app.command()(relearn)
+attack_app.command()(quantise)

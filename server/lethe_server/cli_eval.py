@@ -1,5 +1,6 @@
 """`lethe eval`: what a profile has forgotten and kept, measured as it is served, as evidence."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,6 @@ from lethe_server.cli_options import LOCAL, AsJson, Key, Url, connect, print_jso
 from lethe_server.evaluating.split import Split
 
 if TYPE_CHECKING:
-    from lethe_server.evaluating.answering import Answerer
     from lethe_server.evaluating.evidence import Evidence
 
 
@@ -22,7 +22,8 @@ def evaluate(
         list[str],
         typer.Option(
             "--suite",
-            help="capitals, element_symbols, books or a file; may be given several times.",
+            help="capitals, element_symbols, books, a file, or LOADER:SET=FILE[,SET=FILE...] with "
+            "tofu, pistol, wmdp, muse or rwku; may be given several times.",
         ),
     ],
     url: Url = LOCAL,
@@ -38,6 +39,12 @@ def evaluate(
         typer.Option(
             help="A subject that the profile is to forget, where that is not as the suite has it; "
             "may be given several times."
+        ),
+    ] = None,
+    forms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--form", help="Ask in this form only; may be given several times; default: in all."
         ),
     ] = None,
     split: Annotated[Split, typer.Option(help="Which subjects are asked about.")] = Split.ALL,
@@ -70,18 +77,21 @@ def evaluate(
     """
     from lethe_server.evaluating import attaching, command
 
-    asked = command.Asked(tuple(suites), split, tuple(forget or ()), retain, texts)
-    client = None if offline else connect(url, api_key)
-    answerer: Answerer
-    if client is None:
-        answerer = command.in_process(Path(profile), model, max_tokens, jobs)
+    asked = command.Asked(
+        tuple(suites), split, tuple(forget or ()), retain, texts, tuple(forms or ())
+    )
+    if offline:
+        file = Path(profile)
+        within = command.in_process(file, model, max_tokens, jobs)
+        found = command.evidence(within, asked, out, max_tokens)
+        if attach:
+            attaching.put_beside(file, found)
     else:
-        answerer = command.over_http(client, profile, max_tokens, jobs, top_logprobs)
-    found = command.evidence(answerer, asked, out, max_tokens)
-    if attach and client is not None:
-        attaching.upload(client, profile, found)
-    elif attach:
-        attaching.put_beside(Path(profile), found)
+        with closing(connect(url, api_key)) as client:
+            served = command.over_http(client, profile, max_tokens, jobs, top_logprobs)
+            found = command.evidence(served, asked, out, max_tokens)
+            if attach:
+                attaching.upload(client, profile, found)
     _say(found, as_json)
 
 

@@ -45,6 +45,10 @@ class Client:
             transport=transport,
         )
 
+    def close(self) -> None:
+        """Closes its connections."""
+        self._http.close()
+
     def get(self, path: str) -> Any:
         return self._ask("GET", path)
 

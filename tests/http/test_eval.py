@@ -23,11 +23,11 @@ from .server import API_KEY, Server
 
 SUBJECTS = {
     "forget": ("France",),
-    "neighbour": ("Germany", "Italy", "Spain", "Japan", "Greece", "Egypt"),
+    "neighbour": ("Germany", "Italy", "Japan"),
 }
 """Of the packaged capitals; and a few of each of the other sets."""
-OTHERS = 3
-TEXTS = 8
+OTHERS = 1
+TEXTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for name in ("unrelated", "never_known"):
         chosen += [fact for fact in facts if fact["set"] == name][:OTHERS]
-    assert len(chosen) == 7 + 2 * OTHERS
+    assert len(chosen) == 4 + 2 * OTHERS
     file = tmp_path_factory.mktemp("suite") / "few.jsonl"
     file.write_text("\n".join(map(json.dumps, [header, *chosen])))
     return file
@@ -143,6 +143,16 @@ def test_one_and_many_at_once_score_alike(server: Server, suite: Path, tmp_path:
         }
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on cores that a server keeps busy take minutes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_in_process_says_what_the_server_says(
     server: Server, suite: Path, out: Path, tmp_path: Path
 ) -> None:

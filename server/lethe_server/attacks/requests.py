@@ -98,7 +98,7 @@ def attack(
     _check(schedule, asked)
     with folder.alone():
         steps = [
-            _step(place, one, _so_far(schedule, asked, place), folder, shown)
+            _step(place, one, (asked, _so_far(schedule, asked, place)), folder, shown)
             for place, one in enumerate(asking, 1)
         ]
     return result.attack(
@@ -120,14 +120,18 @@ def opened(out: Path, answerer: InProcess, max_tokens: int) -> Folder:
     return Folder(out, command.in_common(answerer.subject, max_tokens))
 
 
-def _step(at: int, answerer: InProcess, asked: Work, folder: Folder, shown: bool) -> Step:
-    running.run(answerer, asked, folder, shown)
+def _step(
+    at: int, answerer: InProcess, asked: tuple[Work, Work], folder: Folder, shown: bool
+) -> Step:
+    """`asked` is all, and what there is to ask by now: texts are the same after each request."""
+    whole, now = asked
+    running.run(answerer, now, folder, shown)
     subject = answerer.subject
     variant = folder.variant(subject.digest)
-    pairs = outcomes.pairs(asked.every(), folder.base(), variant)
-    if not asked.texts:
+    pairs = outcomes.pairs(now.every(), folder.base(), variant)
+    if not whole.texts:
         return Step(at, pairs, [])
-    found = keeping.retained(asked.texts, variant, subject.divergence)
+    found = keeping.retained(whole, variant, subject.divergence)
     return Step(at, pairs, [one for one in found.measures if one.formula == subject.divergence])
 
 
@@ -135,7 +139,7 @@ def _so_far(schedule: Schedule, asked: Work, place: int) -> Work:
     """Without what is requested later."""
     later = {subject for one in schedule.requests[place:] for subject in one.forget}
     suites = (
-        replace(one, items=tuple(item for item in one.items if item))
+        replace(one, items=tuple(item for item in one.items if item.subject not in later))
         for one in asked.suites
     )
     return replace(asked, suites=tuple(suites))

@@ -1,6 +1,7 @@
 """An attack as a person reads it: a table, a curve a row, a place on the axis a column.
 
-Where there are too many places for a terminal's width, the other way round, without intervals.
+Below each value is its interval. Where there are too many places for a terminal's width, it is the
+other way round, without intervals.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,11 @@ from rich.table import Table
 
 from lethe_server.attacks.document import MEANING, Attack, Curve, Point
 
-WIDEST = 8
+WIDEST = 9
 """Places that fit beside each other."""
+
+NAME, WIDTH = 24, 11
+"""Characters of the column of names, at least, and of each other one."""
 
 
 def show(found: Attack, console: Console) -> None:
@@ -22,16 +26,18 @@ def show(found: Attack, console: Console) -> None:
     )  # fmt: skip
     places = sorted({point.at for curve in found.curves for point in curve.points})
     wide = len(places) <= WIDEST
-    console.print((_wide if wide else _tall)(found, places))
+    table = (_wide if wide else _tall)(found, places)
+    # Nothing is left out on a narrow terminal: it wraps the lines itself.
+    needed = NAME + WIDTH * (len(table.columns) - 1)
+    Console(file=console.file, width=max(console.width, needed)).print(table)
     for number, one in enumerate(_ordered(found), 1):
         name = one.name if wide else f"{number}  {_name(one)}"
-        line = f"{name}: {one.formula}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{name}: {one.formula}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _wide(found: Attack, places: Sequence[float]) -> Table:
     table = Table(title=found.axis, title_justify="left", box=None, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold", min_width=NAME)
     for place in places:
         table.add_column(f"{place:g}", justify="right", no_wrap=True)
     for curve in _ordered(found):
@@ -63,5 +69,5 @@ def _ordered(found: Attack) -> list[Curve]:
 def _cell(point: Point | None) -> str:
     if point is None:
         return ""
-    bounds = "" if point.interval is None else " [{:.2f}, {:.2f}]".format(*point.interval)
+    bounds = "" if point.interval is None else "\n{:.2f}-{:.2f}".format(*point.interval)
     return f"{point.value:.3f}{bounds}"

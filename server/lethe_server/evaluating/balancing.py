@@ -10,8 +10,8 @@ from lethe_projections.evaluation.metrics.combined import Array, Part
 from lethe_projections.evaluation.metrics.deviation_score import Recall
 from lethe_server.evaluating import measuring
 from lethe_server.evaluating.evidence import Measure
-from lethe_server.evaluating.measuring import KEPT, QUESTION, RANKING, Value
-from lethe_server.evaluating.outcomes import Pair, of
+from lethe_server.evaluating.measuring import KEPT, Value
+from lethe_server.evaluating.outcomes import QUESTION, RANKING, Pair, of
 from lethe_server.evaluating.recovering import DIGITS
 
 DEVIATION = (

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lethe_projections.errors import LetheError
+from lethe_projections.evaluation.forms import FORMS
 from lethe_server.client import Client
 from lethe_server.evaluating import running, summing_up, work
 from lethe_server.evaluating.answering import Answerer, Subject
@@ -26,6 +28,7 @@ class Asked:
         forget: subjects; none for the suites' own.
         retain: file of text that must stay; None for what ships.
         texts: how many of it.
+        forms: the only ones to ask; none for all.
     """
 
     suites: tuple[str, ...]
@@ -33,6 +36,7 @@ class Asked:
     forget: tuple[str, ...] = ()
     retain: Path | None = None
     texts: int = 200
+    forms: tuple[str, ...] = ()
 
     def work(self, reads: bool) -> Work:
         """Reads the files.
@@ -41,11 +45,15 @@ class Asked:
             reads: whether given texts may be read back.
 
         Raises:
-            LetheError: one cannot be read, or nothing is left that should be forgotten.
+            LetheError: one cannot be read, nothing is left that should be forgotten, or there is no
+                such form.
         """
+        for form in self.forms:
+            if form not in FORMS:
+                raise LetheError(f"expected a form of {', '.join(FORMS)}, found {form!r:.40}")
         chosen = (work.chosen(work.suite(one), self.split, self.forget) for one in self.suites)
         texts = work.texts(self.retain, self.texts) if reads else ()
-        return Work(tuple(chosen), self.split, self.forget, texts, reads)
+        return Work(tuple(chosen), self.split, self.forget, texts, reads, self.forms)
 
 
 def over_http(

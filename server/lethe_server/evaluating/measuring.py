@@ -12,7 +12,7 @@ from lethe_projections.evaluation.metrics import (
 )
 from lethe_projections.evaluation.metrics.ratio import Ratio
 from lethe_server.evaluating.evidence import Measure
-from lethe_server.evaluating.outcomes import Pair, of
+from lethe_server.evaluating.outcomes import MIXED, QUESTION, RANKING, Pair, of
 from lethe_server.evaluating.records import Row
 from lethe_server.evaluating.recovering import DIGITS, figures
 
@@ -20,7 +20,6 @@ Value = Callable[[Pair, Row], float]
 """Of one answer, that of base or variant."""
 
 KEPT = ("neighbour", "unrelated")
-RANKING, QUESTION, MIXED = "ranking", "question", "mixed"
 
 PROBABILITY = "mean of exp(mean log-likelihood a token of the right answer), {where}"
 CLOSENESS = (

@@ -8,6 +8,9 @@ from lethe_projections.evaluation.metrics.recovery import Outcome
 from lethe_server.evaluating.records import Records, Row
 from lethe_server.evaluating.work import Question
 
+RANKING, QUESTION, MIXED = MEASURED = ("ranking", "question", "mixed")
+"""Forms whose answers are measured further, whether or not the base brings up what is asked."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -41,10 +44,24 @@ def outcome(question: Question, row: Mapping[str, object]) -> Outcome:
     return scoring.answered(item, prompt, str(row["text"]))
 
 
+def counts(question: Question, base: Row) -> bool:
+    """Whether any measure looks at what the variant answers.
+
+    What the base does not bring up counts in no form; only some forms have measures of their own.
+    """
+    if question.item.set == "never_known" or question.prompt.form in MEASURED:
+        return True
+    return outcome(question, base).recovered
+
+
 def pairs(questions: Iterable[Question], base: Records, variant: Records) -> list[Pair]:
-    """Every question with its answers, which are there."""
+    """Every question that counts, with its answers, which are there."""
     keyed = [(question, question.prompt.key) for question in questions]
-    return [Pair(question, base[key], variant[key]) for question, key in keyed]
+    return [
+        Pair(question, base[key], variant[key])
+        for question, key in keyed
+        if counts(question, base[key])
+    ]
 
 
 def of(found: Sequence[Pair], *sets: str, form: str | None = None) -> list[Pair]:

@@ -7,10 +7,9 @@ from typing import TypeVar
 
 from lethe_projections.errors import LetheError
 from lethe_projections.progress import Progress
-from lethe_server.evaluating import work
+from lethe_server.evaluating import outcomes, work
 from lethe_server.evaluating.answering import Answered, Answerer, Diverged, Told
 from lethe_server.evaluating.folder import Folder
-from lethe_server.evaluating.outcomes import outcome
 from lethe_server.evaluating.records import KEY, Records, Row
 from lethe_server.evaluating.work import Question, Work
 
@@ -38,12 +37,15 @@ def run(answerer: Answerer, asked: Work, folder: Folder, shown: bool = True) -> 
     """
     digest = answerer.subject.digest
     questions = {one.prompt.key: one for one in asked.every()}
-    for served, records in ((BASE, folder.base()), (digest, folder.variant(digest))):
-        with _kept(folder):
-            _ask(answerer, questions, records, served, shown)
-            if served != BASE:
-                _compare(answerer, asked, records, shown)
-        records.finish(lambda row: _labelled(row, questions))
+    base, variant = folder.base(), folder.variant(digest)
+    with _kept(folder):
+        _ask(answerer, questions, base, BASE, shown)
+    base.finish(lambda row: _labelled(row, questions))
+    counted = {key: one for key, one in questions.items() if outcomes.counts(one, base[key])}
+    with _kept(folder):
+        _ask(answerer, counted, variant, digest, shown)
+        _compare(answerer, asked, variant, shown)
+    variant.finish(lambda row: _labelled(row, questions))
 
 
 def answer(question: Question, answered: Answered) -> Row:
@@ -52,7 +54,7 @@ def answer(question: Question, answered: Answered) -> Row:
     if answered.text is None:
         means = [round(one, DIGITS) for one in answered.likelihoods]
         row = {"likelihoods": means, "strength": answered.strength}
-    return {**row, "recovered": outcome(question, row).recovered}
+    return {**row, "recovered": outcomes.outcome(question, row).recovered}
 
 
 def _ask(

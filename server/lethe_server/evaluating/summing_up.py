@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 
 from lethe_projections.evaluation.suite import Suite
 from lethe_server.evaluating import balancing, keeping, measuring, outcomes, recovering
@@ -25,7 +26,6 @@ def evidence(subject: Subject, asked: Work, folder: Folder, max_tokens: int) -> 
         LetheError: the base knows nothing of what should be forgotten.
     """
     base, variant = folder.base(), folder.variant(subject.digest)
-    texts = asked.texts
     return Evidence(
         digest=subject.digest,
         method=subject.method,
@@ -36,9 +36,16 @@ def evidence(subject: Subject, asked: Work, folder: Folder, max_tokens: int) -> 
         split=asked.split,
         max_tokens=max_tokens,
         suites=[_suite(one, asked, base, variant) for one in asked.suites],
-        retain=keeping.retained(texts, variant, subject.divergence) if texts else None,
-        left_out=[f"ranking, retain text: {subject.unread}"] if subject.unread else [],
+        retain=keeping.retained(asked, variant, subject.divergence) if asked.texts else None,
+        left_out=list(_left_out(subject, asked)),
     )
+
+
+def _left_out(subject: Subject, asked: Work) -> Iterator[str]:
+    if subject.unread:
+        yield f"ranking, retain text: {subject.unread}"
+    if asked.forms:
+        yield f"all forms but {', '.join(asked.forms)}: not asked"
 
 
 def _suite(suite: Suite, asked: Work, base: Records, variant: Records) -> SuiteEvidence:

@@ -1,16 +1,23 @@
 """What an evaluation asks: prompts of suites, and text that should not change."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from lethe_projections import examples
+from lethe_projections import examples, words
 from lethe_projections.errors import LetheError
 from lethe_projections.evaluation import suite_file
+from lethe_projections.evaluation.forms import FORMS
+from lethe_projections.evaluation.loaders import named
 from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.evaluation.suite import Item, Suite
 from lethe_projections.examples import Example
 from lethe_server.evaluating.split import Split
+
+LETTERS = 2
+"""An answer of no more is not looked for in texts."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Work:
         subjects: what the profile was to forget, where that is not as the suites have it.
         texts: that should not change.
         ranks: whether given texts may be read back.
+        forms: the only ones that are asked; none for all.
     """
 
     suites: tuple[Suite, ...]
@@ -39,6 +47,20 @@ class Work:
     subjects: tuple[str, ...] = ()
     texts: tuple[Example, ...] = ()
     ranks: bool = True
+    forms: tuple[str, ...] = ()
+
+    @cached_property
+    def _named(self) -> "re.Pattern[str]":
+        items = [item for suite in self.suites for item in suite.of("forget")]
+        names = {name for item in items for name in (item.subject, *item.answers)}
+        return words.whole(sorted(name for name in names if len(name) > LETTERS))
+
+    def names(self, text: Example) -> bool:
+        """Whether a text names a subject that should be forgotten, or an answer about it.
+
+        Answers of one or two letters, as of an element's symbol, are in too many words.
+        """
+        return text.matches(self._named)
 
     def questions(self, suite: Suite) -> tuple[Question, ...]:
         """Of one suite, in its order."""
@@ -46,7 +68,7 @@ class Work:
             Question(suite, item, prompt)
             for item in suite.items
             for prompt in item.prompts
-            if self.ranks or not prompt.wrong
+            if (self.ranks or not prompt.wrong) and prompt.form in (self.forms or FORMS)
         )
 
     def every(self) -> Iterator[Question]:
@@ -56,11 +78,13 @@ class Work:
 
 
 def suite(name: str) -> Suite:
-    """A suite by the path of a file, or the name of one that ships.
+    """A suite by the path of a file, the name of one that ships, or as `loaders.named` has it.
 
     Raises:
         SuiteError: there is none, or it is malformed.
     """
+    if named.matches(name):
+        return named.load(name)
     return suite_file.read(name) if Path(name).exists() else suite_file.packaged(name)
 
 

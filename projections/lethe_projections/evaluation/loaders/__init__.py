@@ -9,5 +9,6 @@
 | `rwku` | RWKU: `forget_level1` to `forget_level3`, `neighbor_level1`, `neighbor_level2` |
 
 As JSON, JSON lines, CSV or Parquet, the last where pyarrow is installed. Columns that are not used
-are passed over. None of their data is part of Lethe, and each has a licence of its own.
+are passed over. `named` reads several of them by one line of text. None of their data is part of
+Lethe, and each has a licence of its own.
 """

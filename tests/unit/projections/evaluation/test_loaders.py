@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from lethe_projections.errors import SuiteError
-from lethe_projections.evaluation.loaders import muse, pistol, rwku, table, tofu, wmdp
+from lethe_projections.evaluation.loaders import muse, named, pistol, rwku, table, tofu, wmdp
 
 QUESTIONS = [
     {"question": "Where was Ada Ampere born?", "answer": "Ada Ampere was born in Ulm."},
@@ -264,3 +264,46 @@ def test_parquet_without_pyarrow_says_what_to_do(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SuiteError, match=r"expected pyarrow for a Parquet file, found none"):
         table.read(path)
+
+
+def test_files_are_named_in_one_line(tmp_path: Path) -> None:
+    forget = as_lines(tmp_path / "forget01.json", QUESTIONS)
+    others = [{"question": "Where is Ulm?", "answer": "Ulm is in Germany."}]
+    world = as_lines(tmp_path / "world_facts.json", others)
+    assert named.load(f"tofu:forget={forget}") == tofu.load(forget, "forget")
+    found = named.load(f"tofu:forget={forget},unrelated={world}")
+    assert found.name == "tofu forget01, world_facts"
+    assert found.items == (
+        *tofu.load(forget, "forget").items,
+        *tofu.load(world, "unrelated").items,
+    )
+    digests = "\n".join(sha256(file.read_bytes()).hexdigest() for file in (forget, world))
+    assert found.digest == sha256(digests.encode()).hexdigest()
+
+
+def test_pistols_edges_are_named(tmp_path: Path) -> None:
+    rows = [{"edge": edge, **QUESTIONS[0]} for edge in ("A_B", "A_C", "B_C")]
+    found = named.load(f"pistol:A_B+B_C={as_lines(tmp_path / 'sample.json', rows)}")
+    assert {item.subject: item.set for item in found.items} == {
+        "A_B": "forget", "A_C": "neighbour", "B_C": "forget",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["{}", "={}", "forget=", ""])
+def test_a_file_whose_facts_are_not_said_to_be_anything_is_refused(
+    part: str, tmp_path: Path
+) -> None:
+    file = as_lines(tmp_path / "forget01.json", QUESTIONS)
+    with pytest.raises(SuiteError, match=r"tofu: expected WHAT=FILE, as in tofu:forget=FILE"):
+        named.load("tofu:" + part.format(file))
+
+
+def test_a_file_given_twice_is_refused(tmp_path: Path) -> None:
+    file = as_lines(tmp_path / "forget01.json", QUESTIONS)
+    with pytest.raises(SuiteError, match="expected files of different facts"):
+        named.load(f"tofu:forget={file},neighbour={file}")
+
+
+@pytest.mark.parametrize("name", ["capitals", "C:/suite.jsonl", "suites/tofu", "tofu"])
+def test_other_names_are_not_taken(name: str) -> None:
+    assert not named.matches(name)

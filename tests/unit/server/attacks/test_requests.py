@@ -127,7 +127,8 @@ def test_what_is_answered_is_not_asked_again(
     before = document.to_bytes(asks(written(DESTROYS, NOTHING)))
     base = [count for _, edited, count in asked if not edited]
     variants = [count for _, edited, count in asked if edited]
-    assert sum(base) == max(variants)
+    # A variant is not asked what the base does not know: that counts nowhere.
+    assert sum(base) >= max(variants) > base[0]
     asked.clear()
     assert document.to_bytes(asks(written(DESTROYS, NOTHING))) == before
     assert {count for *_, count in asked} == {0}

@@ -147,12 +147,13 @@ def suite(folder: Path) -> Path:
     return file
 
 
-def retain(folder: Path) -> Path:
+def retain(folder: Path, *more: dict[str, Any]) -> Path:
     """Texts that should not change."""
     lines = [
         *({"question": f"Say {name}.", "answer": f"It is {name}."} for name in NAMES),
         {"text": "Water is wet, and fire is hot."},
         {"messages": [{"role": "user", "content": "No reply to this."}]},
+        *more,
     ]
     file = folder / "retain.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)))

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from lethe_server import cli
 from lethe_server.evaluating.evidence import Measure
 
+from .served import retain
 from .test_running import evaluated, fake
 
 PAGE = (Path(__file__).parents[4] / "docs" / "evaluating.md").read_text("utf-8")
@@ -20,7 +21,9 @@ def row(one: Measure, of: str) -> str:
 
 
 def test_its_measures_are_those_of_a_document(tmp_path: Path) -> None:
-    found = evaluated(fake(), tmp_path)
+    named = retain(tmp_path, {"text": "She went to Narda and on to the sea."})
+    (tmp_path / "run").mkdir()
+    found = evaluated(fake(), tmp_path / "run", retain=named)
     assert found.retain is not None
     [suite] = found.suites
     by_form = {one.formula: one for one in suite.forget}
@@ -36,5 +39,6 @@ def test_its_measures_are_those_of_a_document(tmp_path: Path) -> None:
 
 def test_its_options_are_the_commands() -> None:
     shown = CliRunner().invoke(cli.app, ["eval", "--help"], env={"COLUMNS": "200"}).output
-    named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--max-logprobs"}
+    of_report = re.compile(r"## A report\n.*?\n(?=## )", re.DOTALL)
+    named = set(re.findall(r"--[a-z][a-z-]+", of_report.sub("", PAGE))) - {"--max-logprobs"}
     assert named <= set(re.findall(r"--[a-z][a-z-]+", shown))

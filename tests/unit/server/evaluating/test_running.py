@@ -97,6 +97,45 @@ def test_the_worst_form_is_the_most_recovered_to_forget_and_the_least_to_keep(
     assert found.headline.neighbours == pytest.approx(4 / 5)
 
 
+def test_text_that_names_what_should_be_forgotten_is_measured_apart(tmp_path: Path) -> None:
+    named = (
+        {"text": "She went to Narda and on to the sea."},
+        {"text": "They came from Kesh by sea."},
+    )
+    whole = evaluated(fake(noise), tmp_path).retain
+    (tmp_path / "more").mkdir()
+    more = evaluated(fake(noise), tmp_path / "more", retain=retain(tmp_path, *named)).retain
+    assert whole is not None
+    assert more is not None
+    kl, perplexity, about = more.measures
+    assert [kl, perplexity] == whole.measures
+    assert (about.name, about.clusters, more.texts) == ("KL about", 2, whole.texts + 2)
+    assert about.value > 0
+
+
+def test_what_the_base_does_not_know_is_asked_only_where_it_is_measured(tmp_path: Path) -> None:
+    def unsure(said: str) -> str:
+        return "I do not know." if "Kesh" in said else said
+
+    server = Fake({"base": unsure, "france": idle})
+    found = only(evaluated(server, tmp_path))
+    # Kesh is the answer of one fact in each of three sets; prefix and cloze are forms alone.
+    assert found.prompts == PROMPTS - 3 * 2
+    assert {one.name: one.n for one in found.forget} == {
+        "question": 5, "cloze": 5, "prefix": 5, "mixed": 5, "ranking": 5,
+    }  # fmt: skip
+    asked = {row["key"] for row in rows(tmp_path, f"{DIGEST}.jsonl") if "form" in row}
+    assert len(asked) == found.prompts
+
+
+def test_only_the_forms_named_are_asked(tmp_path: Path) -> None:
+    found = evaluated(fake(), tmp_path, forms=("cloze", "ranking"))
+    assert {one.name for one in only(found).forget} == {"cloze", "ranking"}
+    assert found.left_out == ["all forms but cloze, ranking: not asked"]
+    with pytest.raises(LetheError, match=r"expected a form of question, cloze, .* found 'essay'"):
+        evaluated(fake(), tmp_path, forms=("essay",))
+
+
 def test_every_number_has_a_formula_and_an_interval(tmp_path: Path) -> None:
     found = evaluated(fake(noise), tmp_path)
     assert found.retain is not None
