@@ -13,7 +13,11 @@ from lethe_server.evaluating.outcomes import Pair, of
 DIGITS = 6
 """Of a number in a document."""
 
+KEPT = {"neighbours": "neighbour", "unrelated facts": "unrelated"}
+"""What is kept, and the key of `suite.SETS`."""
+
 SHARE = "recovered / known, over this form's prompts that the base recovers"
+TOGETHER = "recovered / known, over prompts of all forms about {name} that the base recovers"
 ABOVE = "max(0, (share - c) / (1 - c)), share = recovered / known, c = {chance:.3f} by chance"
 
 
@@ -28,6 +32,26 @@ def forms(found: Sequence[Pair], chance: Mapping[str, float], *sets: str) -> lis
 def kept(found: Sequence[Pair], chance: Mapping[str, float], name: str) -> list[Measure]:
     """The same of a set that should be kept, where the least recovered is the worst."""
     return forms(found, chance, name)[::-1]
+
+
+def together(found: Sequence[Pair]) -> list[Measure]:
+    """The shares of the headline that are over all forms, with what it takes to judge them."""
+    _, control = _outcomes(of(found, "never_known"))
+    unknown = recovery.share(control)
+    every = ((label, name, _share(of(found, name))) for label, name in KEPT.items())
+    return [
+        Measure.model_validate(
+            {
+                "name": label,
+                "formula": TOGETHER.format(name=name),
+                "base": 1.0,
+                "never_known": None if unknown is None else round(unknown.value, DIGITS),
+                **figures(share),
+            }
+        )
+        for label, name, share in every
+        if share is not None
+    ]
 
 
 def headline(found: Sequence[Pair], forget: Sequence[Measure], suite: Suite) -> Headline:
@@ -45,8 +69,8 @@ def headline(found: Sequence[Pair], forget: Sequence[Measure], suite: Suite) -> 
     return Headline(
         worst_form=forget[0].name,
         recovered=forget[0].value,
-        neighbours=_share(of(found, "neighbour")),
-        unrelated=_share(of(found, "unrelated")),
+        neighbours=_rounded(_share(of(found, "neighbour"))),
+        unrelated=_rounded(_share(of(found, "unrelated"))),
     )
 
 
@@ -73,9 +97,12 @@ def _measure(score: FormScore, chance: float) -> Measure:
     return Measure.model_validate(fields)
 
 
-def _share(found: Sequence[Pair]) -> float | None:
+def _share(found: Sequence[Pair]) -> Ratio | None:
     base, variant = _outcomes(found)
-    share = recovery.share(recovery.known(variant, base))
+    return recovery.share(recovery.known(variant, base))
+
+
+def _rounded(share: Ratio | None) -> float | None:
     return None if share is None else round(share.value, DIGITS)
 
 

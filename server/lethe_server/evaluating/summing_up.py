@@ -63,7 +63,11 @@ def _suite(suite: Suite, asked: Work, base: Records, variant: Records) -> SuiteE
         forget=forget,
         neighbour=recovering.kept(found, chance, "neighbour"),
         unrelated=recovering.kept(found, chance, "unrelated"),
-        measures=[*balancing.measures(found), *measuring.measures(found)],
+        measures=[
+            *recovering.together(found),
+            *balancing.measures(found),
+            *measuring.measures(found),
+        ],
     )
 
 

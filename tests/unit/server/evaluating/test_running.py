@@ -97,6 +97,19 @@ def test_the_worst_form_is_the_most_recovered_to_forget_and_the_least_to_keep(
     assert found.headline.neighbours == pytest.approx(4 / 5)
 
 
+def test_the_shares_of_the_headline_have_their_intervals(tmp_path: Path) -> None:
+    found = only(evaluated(fake(str.lower), tmp_path))
+    for name, share in (
+        ("neighbours", found.headline.neighbours),
+        ("unrelated facts", found.headline.unrelated),
+    ):
+        one = measure(found.measures, name)
+        assert one.value == share == pytest.approx(4 / 5)
+        assert (one.n, one.clusters) == (6 * 5, 6)
+        assert one.interval is not None
+        assert (one.base, one.never_known) == (1.0, 0.0)
+
+
 def test_text_that_names_what_should_be_forgotten_is_measured_apart(tmp_path: Path) -> None:
     named = (
         {"text": "She went to Narda and on to the sea."},
