@@ -6,7 +6,7 @@ neighbours would be no test of what was never shown.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.methods.facts import Fact
@@ -37,21 +37,37 @@ class Retain:
 def parted(facts: Sequence[Fact]) -> Retain:
     """Parts the packaged text, given every fact that is evaluated in either split."""
     lines = examples.packaged("retain")
-    wordings = {_normal(wording) for fact in facts for wording in _wordings(fact)}
-    asked = {e for e in lines if any(_normal(text) in wordings for text in _texts(e))}
-    stated = {e for e in lines if any(_states(e, fact) for fact in facts)} - asked
+    wordings = (wording for fact in facts for wording in _wordings(fact))
+    asked, stated = left_out(lines, wordings, {(fact.subject, fact.answer) for fact in facts})
     clean = [e for e in lines if e not in asked | stated]
     held_out = {e for e in clean if (e.answer or e.text) and _chosen(e)}
     fit = tuple(e for e in clean if e not in held_out)
     return Retain(fit, tuple(e for e in clean if e in held_out), len(asked), len(stated))
 
 
+def left_out(
+    lines: Iterable[Example], wordings: Iterable[str], facts: Collection[tuple[str, str]]
+) -> tuple[set[Example], set[Example]]:
+    """Lines that ask an evaluated question in its own words, and others that state a fact.
+
+    Args:
+        lines: of retain text.
+        wordings: all that is evaluated.
+        facts: pairs of a subject and an answer.
+    """
+    worded = set(map(_normal, wordings))
+    found = list(lines)
+    asked = {line for line in found if any(_normal(text) in worded for text in _texts(line))}
+    stated = {line for line in found if any(_states(line, *fact) for fact in facts)}
+    return asked, stated - asked
+
+
 def _chosen(example: Example) -> bool:
     return int(examples.digest([example])[:8], 16) % HELD_OUT == 0
 
 
-def _states(example: Example, fact: Fact) -> bool:
-    return example.mentions(fact.subject) and example.mentions(fact.answer)
+def _states(line: Example, subject: str, answer: str) -> bool:
+    return line.mentions(subject) and line.mentions(answer)
 
 
 def _wordings(fact: Fact) -> Iterable[str]:

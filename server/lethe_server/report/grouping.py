@@ -12,6 +12,9 @@ from lethe_server.report.labels import Labels
 KL = "KL"
 """What retain text's first measure is called."""
 
+NEIGHBOURS = "neighbours"
+"""What a suite's measure over all forms of them is called."""
+
 
 @dataclass(frozen=True, order=True)
 class Conditions:
@@ -66,6 +69,11 @@ class Row:
         """The worst form."""
         name = self.suite.headline.worst_form
         return next(one for one in self.suite.forget if one.name == name)
+
+    @property
+    def neighbours(self) -> Measure | None:
+        """What the headline has of them, with its interval."""
+        return next((one for one in self.suite.measures if one.name == NEIGHBOURS), None)
 
     @property
     def kl(self) -> Measure | None:

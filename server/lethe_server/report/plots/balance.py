@@ -19,10 +19,9 @@ BESIDE = 1.05
 """Where labels begin, in widths of the axes."""
 
 CAPTION = (
-    "Forgetting against retention; lower right is best. Vertical bars are 95 % intervals of the "
-    "worst form; the share of neighbours has none. The dashed box, at most "
-    f"{RECOVERED_AT_MOST} recovered and at least {KEPT_AT_LEAST} kept, guides the eye and is no "
-    "verdict. The base is where nothing is forgotten."
+    "Forgetting against retention; lower right is best. Bars are 95 % intervals. The dashed box, "
+    f"at most {RECOVERED_AT_MOST} recovered and at least {KEPT_AT_LEAST} kept, guides the eye and "
+    "is no verdict. The base is where nothing is forgotten."
 )
 
 
@@ -77,6 +76,8 @@ def _point(axes: Axes, row: Row, place: float, index: int) -> None:
     x, y, look = _kept(row), row.worst.value, style(index)
     if row.worst.interval is not None:
         axes.plot([x, x], row.worst.interval, color=look.colour, linewidth=1.2)
+    if row.neighbours is not None and row.neighbours.interval is not None:
+        axes.plot(row.neighbours.interval, [y, y], color=look.colour, linewidth=1.2)
     line = {"arrowstyle": "-", "color": LINE, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (x, y), (BESIDE, place), "data", "axes fraction", arrowprops=line, zorder=1)
     axes.plot(x, y, look.marker, color=look.colour, markersize=8)

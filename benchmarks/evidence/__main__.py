@@ -1,0 +1,54 @@
+"""The command: where the work is kept, and how many processes."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.evidence import plots, publishing, report
+from benchmarks.evidence.report import Documents
+from benchmarks.evidence.run import SUITE, Run
+from lethe_projections import embedded
+from lethe_projections.base_model import BaseModel
+from lethe_server.report import command
+
+DOCUMENTS, PAGE, PLOTS = Path("docs/evidence"), Path("docs/evidence.md"), Path("docs/plots")
+REPORT = DOCUMENTS / "report.html"
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__)
+    cores = len(os.sched_getaffinity(0))
+    made.add_argument("--jobs", type=int, default=cores, help="processes of one thread each")
+    made.add_argument("--work", type=Path, default=default_folder(), help="goes on from there")
+    return made
+
+
+def default_folder() -> Path:
+    """`$XDG_CACHE_HOME/lethe/evidence`, by default in `~/.cache`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "lethe" / "evidence"
+
+
+def main() -> None:
+    given = parser().parse_args()
+    console = Console()
+    base = BaseModel.from_checkpoint(embedded.resolve(embedded.NAME))
+    work = given.work / base.fingerprint[:16]
+    found = Run(work, given.jobs, len(os.sched_getaffinity(0)), console).every()
+    publishing.publish(found, DOCUMENTS, given.jobs)
+    publish_page()
+    console.print(f"written to {PAGE}, {DOCUMENTS} and {REPORT}")
+
+
+def publish_page() -> None:
+    """From the documents alone."""
+    text = report.render(Documents.read(DOCUMENTS))
+    PAGE.write_text(report.inserted(PAGE.read_text("utf-8"), text), "utf-8")
+    plots.write(DOCUMENTS, SUITE, PLOTS)
+    command.write([DOCUMENTS], REPORT, None, "Every method on the embedded model")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""docs/evidence.md: what is fitted on, what is chosen by, and that the page says what was found."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchmarks.evidence import (
+    attacking,
+    choosing,
+    fitting,
+    measuring,
+    pool,
+    report,
+    request,
+    texts,
+)
+from benchmarks.evidence.candidates import CAPITALS, CONTROLS, GRID, Candidate, candidates
+from benchmarks.evidence.choosing import Scores
+from benchmarks.evidence.fitting import CONTROL, Made
+from benchmarks.evidence.measuring import Measured, Plan
+from benchmarks.evidence.pool import Job
+from benchmarks.evidence.publishing import RUN, SERVED
+from benchmarks.evidence.report import Documents
+from benchmarks.evidence.texts import Texts
+from lethe_projections import methods
+from lethe_projections.errors import LetheError
+from lethe_projections.evaluation import suite_file
+from lethe_projections.evaluation.suite import Suite
+from lethe_projections.examples import Example
+from lethe_projections.projector import Site
+from lethe_server.attacks.document import Kind
+from lethe_server.evaluating.evidence import Evidence
+from lethe_server.evaluating.in_process import InProcess
+from lethe_server.fitting import Checkpoint
+from tests.unit.server.attacks.conftest import answerer, checkpoint, said
+from tests.unit.server.report import documents
+
+__all__ = ["answerer", "checkpoint", "said"]
+
+ROOT = Path(__file__).parents[3]
+SUITES = ("capitals", "element_symbols", "books")
+
+
+@pytest.fixture(params=SUITES)
+def suite(request: pytest.FixtureRequest) -> Suite:
+    return suite_file.packaged(request.param)
+
+
+def test_every_method_is_tried_first_by_its_defaults() -> None:
+    assert list(GRID) == list(methods.METHODS)
+    assert set(CONTROL) == set(CONTROLS)
+    assert set(CAPITALS) <= set(GRID)
+    for name, settings in GRID.items():
+        assert settings[0] == {}
+        tried = list(candidates(name))
+        assert len(tried) == len(set(tried)) == len(settings) + (name in CAPITALS)
+        for one in tried:
+            methods.method(name).config(**dict(one.settings))
+
+
+def test_a_request_has_no_evaluated_wording_but_two(suite: Suite) -> None:
+    for item in suite.of("forget"):
+        lines = request.forget([item], capitals=True)
+        worded = {(prompt.form, prompt.number): prompt.turns[0] for prompt in item.prompts}
+        asked = {line.prompt[0][1] for line in lines}
+        both = {key for key, text in worded.items() if text in asked}
+        named = {key for key in both if worded[key] == worded["question", 0]}
+        assert both - named <= {("reverse_question", 0)}
+        assert lines[0].prompt[0][1] == worded["question", 0]
+        assert all(line.mentions(line.subject) for line in lines)
+        assert item.subject.upper() in lines[-1].prompt[0][1]
+
+
+def test_without_capitals_a_request_names_a_subject_as_it_is_written() -> None:
+    [item] = [one for one in suite_file.packaged("capitals").items if one.subject == "France"]
+    assert [(line.subject, *(text for _, text in line.messages)) for line in
+            request.forget([item])] == [
+        ("France", "What is the capital of France?", "The capital of France is Paris."),
+        ("Paris", "Which country has Paris as its capital?", "Paris is the capital of France."),
+    ]  # fmt: skip
+
+
+def test_what_is_reported_on_is_in_no_fit_and_in_no_choice(suite: Suite) -> None:
+    found = texts.parted(suite)
+    fit, chosen, reported = map(set, (found.fit, found.development, found.reported))
+    assert not fit & chosen
+    assert not fit & reported
+    assert not chosen & reported
+    assert len(reported) > len(chosen) > 30
+    assert all(line.answer or line.text for line in chosen | reported)
+    for item in suite.items:
+        for line in fit | chosen | reported:
+            assert not (line.mentions(item.subject) and line.mentions(item.answers[0]))
+
+
+def measured(number: int, kl: float) -> Measured:
+    found = documents.profile(number)
+    assert found.retain is not None
+    first = found.retain.measures[0].model_copy(update={"value": kl})
+    retain = found.retain.model_copy(update={"measures": [first]})
+    made = Made(Path("x"), found.digest, 1.0, 2, 3)
+    return Measured(Candidate(found.method), made, found.model_copy(update={"retain": retain}))
+
+
+def test_the_loss_is_as_it_says() -> None:
+    scores = Scores(0.25, "cloze", 0.75, 0.5, 0.125)
+    assert scores.loss == 0.25 + 0.25 + 0.5 + 0.125
+    assert choosing.LOSS == "F + (1 - N) + (1 - U) + KL"
+
+
+def test_the_least_loss_is_chosen() -> None:
+    found = [measured(8, 0.01), measured(6, 0.2), measured(0, 0.02), measured(7, 0.0)]
+    assert choosing.chosen(found) is found[2]
+
+
+@pytest.mark.parametrize("count", [4, 5, 26, 31])
+def test_requests_one_after_the_other_are_all_of_them(count: int) -> None:
+    items = suite_file.packaged("capitals").items[:count]
+    steps = attacking.steps(items)
+    assert len(steps) == attacking.REQUESTS
+    assert tuple(item for _, step in steps for item in step) == items
+    assert [begin for begin, _ in steps] == [
+        sum(len(step) for _, step in steps[:place]) for place in range(len(steps))
+    ]
+    assert max(len(step) for _, step in steps) - min(len(step) for _, step in steps) <= 1
+
+
+@pytest.fixture
+def small(
+    said: Path, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Plan:
+    """A tiny model, and a suite of what it says, in place of the embedded one and those shipped."""
+    line = Example(text="the city of what is the city of the city is what")
+    monkeypatch.setattr(suite_file, "packaged", lambda _: suite_file.read(said))
+    monkeypatch.setattr(measuring, "checkpoint", lambda _: checkpoint)
+    monkeypatch.setattr(measuring, "parts", lambda _: Texts((line,), (line,), (line,)))
+    monkeypatch.setattr(measuring, "half", lambda _, split: suite_file.read(said))
+    monkeypatch.setattr(fitting, "SITE", Site(1, "block"))
+    return Plan(tmp_path / "work")
+
+
+def test_both_ends_of_the_scale_are_seen(small: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = measuring.report(small, measuring.NOTHING, "said")
+    scores = Scores.of(nothing.evidence)
+    assert (scores.worst, scores.neighbours, scores.unrelated, scores.kl) == (1, 1, 1, 0)
+    assert scores.loss == 1
+    asked: list[bool] = []
+    answers = InProcess.answers
+
+    def counted(self: Any, prompts: Any, edited: bool) -> Any:
+        asked.extend([edited] * len(prompts))
+        return answers(self, prompts, edited)
+
+    monkeypatch.setattr(InProcess, "answers", counted)
+    noise = measuring.report(small, Candidate("noise"), "said")
+    assert set(asked) == {True}
+    scores = Scores.of(noise.evidence)
+    assert scores.worst < 0.6
+    assert scores.neighbours < 0.6
+    assert scores.kl > 0.1
+    asked.clear()
+    assert measuring.report(small, Candidate("noise"), "said") == noise
+    assert asked == []
+
+
+def test_development_leaves_out_what_does_not_exist_and_its_answers_are_not_those_reported(
+    small: Plan,
+) -> None:
+    found = measuring.develop(small, measuring.NOTHING, "said")
+    assert "never_known" not in found.evidence.suites[0].facts
+    folders = {folder.name for folder in small.work.iterdir()}
+    assert folders == {"profiles", "development"}
+
+
+def doubled(number: int) -> int:
+    if number < 0:
+        raise LetheError("below nothing")
+    return 2 * number
+
+
+def test_a_refusal_is_a_result_and_the_rest_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [Job(f"job {number}", doubled, (number,)) for number in (3, -1, 5)]
+    found = {job.given[0]: one for job, one in pool.every(jobs, 2, Console(width=200))}
+    assert (found[3], found[5]) == (6, 10)
+    assert isinstance(found[-1], LetheError)
+    said = capsys.readouterr().out
+    assert "job -1: below nothing" in said
+    assert "3/3" in said
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> Path:
+    """As `publishing` writes it, of numbers made up."""
+    found = [documents.profile(number) for number in range(4)]
+    best = found[1]
+    attack = documents.attack(1, Kind.PROBING)
+    folder = tmp_path / "evidence"
+    (folder / SERVED).mkdir(parents=True)
+    for one in found:
+        (folder / f"{one.digest}.evidence.json").write_text(one.model_dump_json())
+    (folder / f"{attack.digest}.probing.json").write_text(attack.model_dump_json())
+    shutil.copyfile(
+        folder / f"{best.digest}.evidence.json", folder / SERVED / f"{best.digest}.evidence.json"
+    )
+    (folder / RUN).write_text(json.dumps(run(found, best)))
+    return folder
+
+
+def run(found: list[Evidence], best: Evidence) -> Any:
+    rows = [
+        {"method": one.method, "settings": "-", "digest": one.digest, "suite": "capitals",
+         "seconds": 7.0, "rank": 2, "bytes": 3000}
+        for one in found
+    ]  # fmt: skip
+    tried = {"method": "rocr", "settings": "ridge=0.5", "worst": 0.1, "form": "cloze",
+             "neighbours": 0.9, "unrelated": 0.8, "kl": 0.01, "loss": 0.41, "seconds": 7.0,
+             "chosen": True}  # fmt: skip
+    counts = {"prompts": 100, "recovered": 99, "same": 70, "said": 80}
+    return {
+        "machine": "made up", "development": [tried], "reported": rows[:3], "elsewhere": rows[3:],
+        "best": best.digest, "served": {"digest": best.digest, **counts},
+        "refused": [{"what": "a job", "error": "too little to fit on"}],
+    }  # fmt: skip
+
+
+def test_the_page_has_every_row_and_its_intervals(made_up: Path) -> None:
+    text = report.render(Documents.read(made_up))
+    for number in range(3):
+        found = documents.profile(number)
+        worst = found.suites[0].forget[0]
+        assert worst.interval is not None
+        within = "[{:.3f}, {:.3f}]".format(*worst.interval)
+        assert f"{worst.value:.3f} {within} ({worst.name}, n={worst.n})" in text
+    assert "a job: too little to fit on" in text
+    assert "| `rocr` | ridge=0.5 | 0.100 (cloze) | 0.900 | 0.800 | 0.0100 | 0.410 | yes |" in text
+    assert "70 are the same to the letter" in text
+    attack = documents.attack(1, Kind.PROBING)
+    assert all(curve.name in text for curve in attack.curves)
+
+
+def test_a_changed_figure_changes_the_page(made_up: Path) -> None:
+    before = report.render(Documents.read(made_up))
+    [file] = made_up.glob(f"{documents.profile(1).digest}.evidence.json")
+    file.write_text(file.read_text().replace('"prompts":812', '"prompts":813'))
+    assert report.render(Documents.read(made_up)) != before
+
+
+def test_only_what_stands_between_the_markers_is_replaced() -> None:
+    page = f"# Mine\n{report.BEGIN}\nold\n{report.END}\nand mine\n"
+    new = report.inserted(page, "new\n")
+    assert new.startswith("# Mine\n")
+    assert new.endswith("\nand mine\n")
+    assert report.extracted(new) == "new\n"
+    with pytest.raises(ValueError, match="put them back"):
+        report.inserted("# Mine\n", "new\n")
