@@ -10,8 +10,13 @@ from multiprocessing import get_context
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as Remaining
 
 from lethe_projections.errors import LetheError
+
+COLUMNS = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining())
+"""Of the bar on a terminal; elsewhere there are only the lines."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +38,29 @@ def every(
     jobs: Sequence[Job], processes: int, console: Console
 ) -> Iterator[tuple[Job, Any | LetheError]]:
     """Each job with what it returned, or with the LetheError that it raised, as they end."""
-    started = time.monotonic()
-    with ProcessPoolExecutor(processes, get_context("spawn"), _end_with, (os.getpid(),)) as pool:
+    context = get_context("spawn")
+    with (
+        ProcessPoolExecutor(processes, context, _end_with, (os.getpid(),)) as pool,
+        Progress(*COLUMNS, console=console, transient=True) as bar,
+    ):
+        task = bar.add_task("", total=len(jobs))
         running: dict[Future[Any], Job] = {pool.submit(_run, job): job for job in jobs}
-        for done, future in enumerate(as_completed(running), 1):
+        for future in as_completed(running):
             job, found = running[future], future.result()
-            took = time.monotonic() - started
-            left = took / done * (len(jobs) - done)
-            told = str(found) if isinstance(found, LetheError) else "done"
-            console.print(
-                f"  {done}/{len(jobs)}, {took:.0f} s, about {left:.0f} s left  {job.label}: {told}",
-                highlight=False, soft_wrap=True,
-            )  # fmt: skip
+            bar.advance(task)
+            console.print(_said(bar.tasks[task], job, found), highlight=False, soft_wrap=True)
             yield job, found
+
+
+def _said(task: Task, job: Job, found: Any | LetheError) -> str:
+    """A line: how far it is, how long it took and will take, and what came to an end."""
+    took = task.elapsed or 0.0
+    left = took / task.completed * task.remaining if task.remaining else 0.0
+    ended = str(found) if isinstance(found, LetheError) else "done"
+    return (
+        f"  {task.completed:.0f}/{task.total:.0f}, {took:.0f} s, about {left:.0f} s left  "
+        f"{job.label}: {ended}"
+    )
 
 
 def _end_with(parent: int) -> None:

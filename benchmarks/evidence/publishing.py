@@ -15,6 +15,7 @@ from benchmarks.evidence.candidates import Candidate
 from benchmarks.evidence.choosing import Scores
 from benchmarks.evidence.measuring import Measured
 from benchmarks.evidence.run import Found
+from benchmarks.evidence.serving import Served
 from benchmarks.methods import store
 from lethe_projections import durable
 from lethe_server.attacks import result
@@ -27,12 +28,15 @@ RUN, SERVED = "run.json", "served"
 def publish(found: Found, folder: Path, processes: int) -> None:
     """Replaces what an earlier run wrote."""
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / SERVED).mkdir(parents=True)
+    folder.mkdir(parents=True)
     for one in (*found.reported, *found.elsewhere):
         _write(one.evidence, folder)
     for attack in found.attacks:
         result.write(attack, folder)
-    _write(found.served.evidence, folder / SERVED)
+    for served in found.served:
+        place = folder / f"{SERVED}-{served.dtype}"
+        place.mkdir()
+        _write(served.evidence, place)
     store.write_json(folder / RUN, _run(found, processes))
 
 
@@ -41,8 +45,6 @@ def _write(found: Evidence, folder: Path) -> None:
 
 
 def _run(found: Found, processes: int) -> dict[str, Any]:
-    served = asdict(found.served)
-    served.pop("evidence")
     return {
         "machine": f"{platform.machine()}, torch {torch.__version__}, {processes} processes of one "
         "thread",
@@ -50,9 +52,13 @@ def _run(found: Found, processes: int) -> dict[str, Any]:
         "reported": [_profile(one) for one in found.reported],
         "elsewhere": [_profile(one) for one in found.elsewhere],
         "best": found.best.made.digest,
-        "served": {"digest": found.best.made.digest, **served},
+        "served": [_served(one) for one in found.served],
         "refused": [{"what": what, "error": error} for what, error in found.refused],
     }
+
+
+def _served(one: Served) -> dict[str, Any]:
+    return {name: value for name, value in asdict(one).items() if name != "evidence"}
 
 
 def _tried(one: Measured, found: Found) -> dict[str, Any]:

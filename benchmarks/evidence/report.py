@@ -38,20 +38,24 @@ class Documents:
         run: what was tried and chosen.
         evidence: by digest.
         attacks: in order of profile and kind.
-        served: the best, over HTTP.
+        served: the best, over HTTP, by the engine's number format.
     """
 
     run: Mapping[str, Any]
     evidence: Mapping[str, Evidence]
     attacks: tuple[Attack, ...]
-    served: Evidence
+    served: Mapping[str, Evidence]
 
     @classmethod
     def read(cls, folder: Path) -> "Documents":
         """Of a folder that `publishing` wrote."""
         run = strict_json.loads((folder / RUN).read_bytes())
         found = [evidence.parse(file.read_bytes()) for file in _files(folder, "evidence")]
-        [served] = _files(folder / SERVED, "evidence")
+        served = {
+            row["dtype"]: evidence.parse(file.read_bytes())
+            for row in run["served"]
+            for file in _files(folder / f"{SERVED}-{row['dtype']}", "evidence")
+        }
         attacks = [
             document.parse(file.read_bytes())
             for kind in document.Kind
@@ -61,7 +65,7 @@ class Documents:
             run,
             {one.digest: one for one in found},
             tuple(sorted(attacks, key=lambda one: one.digest != run["best"])),
-            evidence.parse(served.read_bytes()),
+            served,
         )
 
 
@@ -192,27 +196,30 @@ def _elsewhere(found: Documents) -> Iterator[str]:
 
 
 def _served(found: Documents, best: Evidence) -> Iterator[str]:
-    about, [over_http], [within] = found.run["served"], found.served.suites, best.suites
     yield (
-        f"`lethe eval --url` asked a `lethe serve` ({found.served.engine}, float32) the same about "
-        f"{best.digest[:12]}. Of {about['prompts']} answers, of base and variant, "
-        f"{about['recovered']} agree on whether they bring up what was asked for; of "
-        f"{about['said']} that are texts, {about['same']} are the same to the letter. KL over HTTP "
-        "is a lower bound.\n"
+        f"`lethe eval --url` asked a `lethe serve` the same about {best.digest[:12]}. *Alike*: of "
+        "the answers of base and variant, how many agree with those in process on whether they "
+        "bring up what was asked for; *the same*: of those that are texts, how many are so to the "
+        "letter. KL over HTTP is a lower bound.\n"
     )
-    rows = (
-        (
-            name,
-            f"{_measure(suite.forget[0])} ({suite.forget[0].name})",
-            *(_measure(_named(suite.measures, kept)) for kept in ("neighbours", "unrelated facts")),
-            _measure(_named(_retain(of), "KL"), 4),
-        )
-        for name, suite, of in (
-            ("in process", within, best),
-            ("over HTTP", over_http, found.served),
-        )
+    rows: list[tuple[str, Evidence, Mapping[str, Any]]] = [("in process", best, {})]
+    rows += [(f"over HTTP, {row['dtype']}", found.served[row["dtype"]], row)
+             for row in found.run["served"]]  # fmt: skip
+    columns = ("", *METHODS[2:6], "alike", "the same")
+    yield from _table(columns, (_way(*row) for row in rows))
+
+
+def _way(name: str, of: Evidence, agreed: Mapping[str, Any]) -> Sequence[str]:
+    """A row of one way to ask."""
+    [suite] = of.suites
+    return (
+        f"{name} ({of.engine})",
+        f"{_measure(suite.forget[0])} ({suite.forget[0].name})",
+        *(_measure(_named(suite.measures, kept)) for kept in ("neighbours", "unrelated facts")),
+        _measure(_named(_retain(of), "KL"), 4),
+        f"{agreed['recovered']} of {agreed['prompts']}" if agreed else "",
+        f"{agreed['same']} of {agreed['said']}" if agreed else "",
     )
-    yield from _table(("", *METHODS[2:6]), rows)
 
 
 def _attack(one: Attack, found: Documents) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Found:
         best: of `reported`, that of the method of least loss in development.
         elsewhere: the best's settings, on the other suites.
         attacks: on the best; relearning on `CLAIMED` too.
-        served: the best through a server.
+        served: the best through a server, by number format.
         refused: a job's label, and why it came to nothing.
     """
 
@@ -48,7 +48,7 @@ class Found:
     best: Measured
     elsewhere: list[Measured]
     attacks: list[Attack]
-    served: Served
+    served: list[Served]
     refused: list[tuple[str, str]]
 
 
@@ -74,7 +74,10 @@ class Run:
         reported, elsewhere, attacks = self._judged([one.candidate for one in chosen], best)
         [held_out] = [one for one in reported if one.candidate == best]
         self._say("served")
-        served = serving.served(self._all, held_out, SUITE, self._console)
+        served = [
+            serving.served(self._all, held_out, SUITE, dtype, self._console)
+            for dtype in serving.DTYPES
+        ]
         return Found(
             tried=tried,
             chosen=[one.candidate for one in chosen],

@@ -21,7 +21,9 @@ from lethe_server.evaluating.split import Split
 from lethe_server.evaluating.work import Work
 
 JOBS, TOP_LOGPROBS = 16, 20
-OPTIONS = ("--dtype", "float32", "--max-model-len", "1024", "--sites", "block,mlp,down_proj")
+OPTIONS = ("--max-model-len", "1024", "--sites", "block,mlp,down_proj")
+DTYPES = ("float32", "bfloat16")
+"""Of the engine; the profile was fitted and measured in process in the first."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Served:
     """What the server showed.
 
     Attributes:
+        dtype: of the engine.
         evidence: measured over HTTP.
         prompts: answers that both gave, of base and variant.
         recovered: how many of them brought up what was asked for alike.
@@ -36,6 +39,7 @@ class Served:
         said: how many were texts.
     """
 
+    dtype: str
     evidence: Evidence
     prompts: int
     recovered: int
@@ -43,7 +47,7 @@ class Served:
     said: int
 
 
-def served(plan: Plan, found: Measured, suite: str, console: Console) -> Served:
+def served(plan: Plan, found: Measured, suite: str, dtype: str, console: Console) -> Served:
     """Asks a server everything that was asked in process.
 
     Raises:
@@ -54,18 +58,20 @@ def served(plan: Plan, found: Measured, suite: str, console: Console) -> Served:
         Split.HELD_OUT,
         texts=measuring.parts(suite).reported,
     )
-    folder = plan.work / "served" / suite
-    with _server(plan, found, console) as url, closing(Client(url)) as client:
-        answerer = command.over_http(client, found.candidate.method, MAX_TOKENS, JOBS, TOP_LOGPROBS)
-        kept = Folder(folder, command.in_common(answerer.subject, MAX_TOKENS))
+    folder = plan.work / "served" / dtype
+    name = found.candidate.method
+    with _server(folder, found, dtype, console) as url, closing(Client(url)) as client:
+        answerer = command.over_http(client, name, MAX_TOKENS, JOBS, TOP_LOGPROBS)
+        kept = Folder(folder / suite, command.in_common(answerer.subject, MAX_TOKENS))
         running.run(answerer, asked, kept)
         evidence = summing_up.evidence(answerer.subject, asked, kept, MAX_TOKENS)
         kept.write(evidence)
     within = plan.work / REPORTED / suite / found.made.digest
-    names = (BASE, f"{found.made.digest}.jsonl")
-    pairs = [pair for name in names for pair in _both(within / name, folder / name, asked)]
+    files = (BASE, f"{found.made.digest}.jsonl")
+    pairs = [pair for file in files for pair in _both(within / file, kept.path / file, asked)]
     said = [(one, other) for one, other in pairs if one["text"] is not None]
     return Served(
+        dtype,
         evidence,
         len(pairs),
         sum(one["recovered"] == other["recovered"] for one, other in pairs),
@@ -82,13 +88,13 @@ def _both(one: Path, other: Path, asked: Work) -> Iterator[tuple[Row, Row]]:
 
 
 @contextmanager
-def _server(plan: Plan, found: Measured, console: Console) -> Iterator[str]:
-    profiles = plan.work / "served" / "profiles"
+def _server(folder: Path, found: Measured, dtype: str, console: Console) -> Iterator[str]:
+    profiles = folder / "profiles"
     shutil.rmtree(profiles, ignore_errors=True)
     profiles.mkdir(parents=True)
     shutil.copyfile(found.made.path, profiles / f"{found.candidate.method}.safetensors")
-    log = plan.work / "served" / "server.log"
-    with demo.serving(profiles, _free_port(), log, OPTIONS) as server:
+    log, options = folder / "server.log", ("--dtype", dtype, *OPTIONS)
+    with demo.serving(profiles, _free_port(), log, options) as server:
         demo.wait_until_healthy(server, console)
         yield server.url
 

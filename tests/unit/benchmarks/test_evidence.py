@@ -199,13 +199,12 @@ def made_up(tmp_path: Path) -> Path:
     best = found[1]
     attack = documents.attack(1, Kind.PROBING)
     folder = tmp_path / "evidence"
-    (folder / SERVED).mkdir(parents=True)
+    (folder / f"{SERVED}-float32").mkdir(parents=True)
     for one in found:
         (folder / f"{one.digest}.evidence.json").write_text(one.model_dump_json())
     (folder / f"{attack.digest}.probing.json").write_text(attack.model_dump_json())
-    shutil.copyfile(
-        folder / f"{best.digest}.evidence.json", folder / SERVED / f"{best.digest}.evidence.json"
-    )
+    name = f"{best.digest}.evidence.json"
+    shutil.copyfile(folder / name, folder / f"{SERVED}-float32" / name)
     (folder / RUN).write_text(json.dumps(run(found, best)))
     return folder
 
@@ -222,7 +221,7 @@ def run(found: list[Evidence], best: Evidence) -> Any:
     counts = {"prompts": 100, "recovered": 99, "same": 70, "said": 80}
     return {
         "machine": "made up", "development": [tried], "reported": rows[:3], "elsewhere": rows[3:],
-        "best": best.digest, "served": {"digest": best.digest, **counts},
+        "best": best.digest, "served": [{"dtype": "float32", **counts}],
         "refused": [{"what": "a job", "error": "too little to fit on"}],
     }  # fmt: skip
 
@@ -237,7 +236,7 @@ def test_the_page_has_every_row_and_its_intervals(made_up: Path) -> None:
         assert f"{worst.value:.3f} {within} ({worst.name}, n={worst.n})" in text
     assert "a job: too little to fit on" in text
     assert "| `rocr` | ridge=0.5 | 0.100 (cloze) | 0.900 | 0.800 | 0.0100 | 0.410 | yes |" in text
-    assert "70 are the same to the letter" in text
+    assert "| 99 of 100 | 70 of 80 |" in text
     attack = documents.attack(1, Kind.PROBING)
     assert all(curve.name in text for curve in attack.curves)
 

@@ -14,9 +14,10 @@ def per_token(base: Tensor, variant: Tensor) -> Tensor:
     """KL(base || variant) at each token, [t] float64.
 
     Args:
-        base: [t, vocabulary] log-probabilities; -inf where a token is impossible.
+        base: [t, vocabulary] log-probabilities, of any float; -inf where a token is impossible.
         variant: the same of the variant, at the same tokens.
     """
+    base, variant = base.double(), variant.double()
     lost = base.exp() * (base - variant)
     # 0 log 0 is 0, where floats say NaN.
-    return lost.masked_fill(base.isneginf(), 0.0).double().sum(-1)
+    return lost.masked_fill(base.isneginf(), 0.0).sum(-1)

@@ -34,3 +34,15 @@ def test_a_token_that_only_the_variant_rules_out_costs_without_end() -> None:
     base = torch.tensor([[0.5, 0.5]]).log()
     variant = torch.tensor([[1.0, 0.0]]).log()
     assert divergence.per_token(base, variant).tolist() == [math.inf]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_the_dtype_that_scores_come_in_changes_no_more_than_their_own_rounding(
+    dtype: torch.dtype,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 5, 50_000, generator=generator, dtype=torch.float64)
+    base, variant = scores.log_softmax(-1).to(dtype)
+    whole = divergence.per_token(base.double(), variant.double())
+    assert divergence.per_token(base, variant).tolist() == whole.tolist()
+    assert whole.min() > 0.5
