@@ -16,6 +16,9 @@ from lethe_projections.errors import ArtifactError
 from lethe_server.evaluating.evidence import Document, Number, Sha256, Text
 from lethe_server.evaluating.split import Split
 
+MOST_POINTS = 256
+"""Of a curve."""
+
 Setting = str | int | float | bool | None
 
 
@@ -68,7 +71,7 @@ class Curve(Document):
     name: Text
     control: bool = False
     formula: Text
-    points: Annotated[list[Point], Field(min_length=1, max_length=256)]
+    points: Annotated[list[Point], Field(min_length=1, max_length=MOST_POINTS)]
 
 
 class SuiteUsed(Document):

@@ -130,13 +130,7 @@ class Reader:
         return Hidden(tuple(range(len(asked))), base, variant, parts[0][0].final), scores
 
     def text(self, asked: Work, shown: bool) -> Iterator[tuple[Hidden, Tensor]]:
-        """Part for part, at the tokens that predict what is read of each text.
-
-        Raises:
-            LetheError: there is no text.
-        """
-        if not asked.texts:
-            raise LetheError("--texts: expected 1 or more, found none; the probe is fitted on text")
+        """Part for part, at the tokens that predict what is read of each text; there is some."""
         rows = [self._answerer.text_row(one) for one in asked.texts]
         texts = [Text(row.ids[:-1], row.prompt - 1) for row in rows]
         return self._read(texts, "reading text", "texts", shown)

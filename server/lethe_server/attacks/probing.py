@@ -6,12 +6,13 @@ variant's own states, as one who has them would, and on the base's, to be read f
 Internal: nothing is generated.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
 
 from lethe_projections import examples
+from lethe_projections.errors import LetheError
 from lethe_server.attacks import (
     identity_probe,
     probed,
@@ -55,9 +56,10 @@ def attack(
         shown: whether to say on stderr how far it is.
 
     Raises:
-        LetheError: there is too little to ask, or no text, or scikit-learn is not installed.
+        LetheError: there is too little to ask, or to fit on, or scikit-learn is not installed.
     """
     identity_probe.check_installed()
+    silent = _silent(asked)
     questions = probed.questions(asked, settings.forms)
     options = Options.of(questions, checkpoint.tokenizer)
     reader = Reader(answerer, checkpoint, options, settings.batch)
@@ -66,7 +68,7 @@ def attack(
     kept = torch.tensor([one.item.set in probed.KEPT for one in questions])
     facts = Facts(subjects, scores, options.allowed(questions), options.right(questions), kept)
     curves = [
-        *reading_answers.curves(facts, states, _sums(reader, asked, shown), shown),
+        *reading_answers.curves(facts, states, _sums(reader, silent, shown), shown),
         *telling_facts.curves(questions, states, settings.seed, shown),
     ]
     found = result.attack(
@@ -75,14 +77,31 @@ def attack(
         {
             "forms": ", ".join(dict.fromkeys(one.prompt.form for one in questions)),
             "seed": settings.seed,
-            "texts": len(asked.texts),
-            "texts_sha256": examples.digest(list(asked.texts)),
+            "texts": len(silent.texts),
+            "texts_left_out": len(asked.texts) - len(silent.texts),
+            "texts_sha256": examples.digest(list(silent.texts)),
         },
         "after block",
         curves,
     )
     marks = {f"edit at {site}": float(site.layer) for site in answerer.profile.sites}
     return found.model_copy(update={"marks": marks})
+
+
+def _silent(asked: Work) -> Work:
+    """Without the text that names what should be forgotten: a map could learn the fact from it.
+
+    Raises:
+        LetheError: none is left.
+    """
+    found = replace(asked, texts=tuple(text for text in asked.texts if not asked.names(text)))
+    if not found.texts:
+        raise LetheError(
+            "--texts: expected 1 or more that name nothing that should be forgotten, found "
+            f"none of {len(asked.texts)}; the probe is fitted on text: give more, or other text "
+            "with --retain"
+        )
+    return found
 
 
 def _sums(reader: Reader, asked: Work, shown: bool) -> tuple[Sums, Sums]:

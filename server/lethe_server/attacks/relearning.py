@@ -20,7 +20,7 @@ from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.profile import Profile
 from lethe_projections.states import Row
 from lethe_server.attacks import asking, low_rank, parting, result, shares
-from lethe_server.attacks.document import Attack, Curve, Kind
+from lethe_server.attacks.document import MOST_POINTS, Attack, Curve, Kind
 from lethe_server.evaluating.answering import options
 from lethe_server.evaluating.in_process import InProcess
 from lethe_server.evaluating.work import Question, Work
@@ -66,6 +66,13 @@ class Settings:
     forms: tuple[str, ...] = ()
     max_tokens: int = 24
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.places) > MOST_POINTS:
+            raise LetheError(
+                f"--every: expected at most {MOST_POINTS} points, found {len(self.places)} in "
+                f"{self.steps} steps; raise it to {-(-self.steps // (MOST_POINTS - 1))} or more"
+            )
 
     @property
     def places(self) -> list[int]:

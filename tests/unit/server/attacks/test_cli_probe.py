@@ -36,7 +36,8 @@ def test_a_document_is_written_and_printed(arguments: list[str], tmp_path: Path)
     assert found.kind is document.Kind.PROBING
     assert file.name == document.file_name(found.digest, found.kind)
     assert json.loads(done.stdout) == found.model_dump(mode="json")
-    assert (found.settings["seed"], found.settings["texts"]) == (5, 20)
+    assert (found.settings["seed"], found.settings["texts_left_out"]) == (5, 1)
+    assert found.settings["texts"] == 20 - 1
 
 
 @pytest.mark.parametrize("widest", [1, 8])

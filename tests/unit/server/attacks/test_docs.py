@@ -16,7 +16,14 @@ from .conftest import Made
 
 PAGE = (Path(__file__).parents[4] / "docs" / "attacks.md").read_text("utf-8")
 COMMON = PAGE.partition("\n## ")[0]
-SECTIONS = {"relearn": "Relearning", "quantise": "Quantisation"}
+SECTIONS = {
+    "relearn": "Relearning",
+    "quantise": "Quantisation",
+    "probe": "Probing",
+    "requests": "Requests one after the other",
+}
+ELSEWHERE = {"--after", "--offline"}
+"""Of `lethe fit` and `lethe eval`."""
 DIVIDED_BY = {
     relearning.KNOWN: "what the base knows",
     relearning.ASKED: "all prompts",
@@ -58,5 +65,7 @@ def test_its_options_are_the_commands(command: str) -> None:
     shown = CliRunner().invoke(cli.app, ["attack", command, "--help"], env={"COLUMNS": "200"})
     there = set(re.findall(r"--[a-z][a-z-]+", shown.output)) - {"--help"}
     [section] = re.findall(rf"^## {SECTIONS[command]}\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
-    named = set(re.findall(r"--[a-z][a-z-]+", COMMON + section))
+    rows = re.findall(r"^\| (`--.*?) \| (.*?) \|", COMMON, re.M)
+    common = " ".join(names for names, of in rows if of == "all" or f"`{command}`" in of)
+    named = set(re.findall(r"--[a-z][a-z-]+", common + section)) - ELSEWHERE
     assert named == there

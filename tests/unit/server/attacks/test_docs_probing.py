@@ -5,10 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-from typer.testing import CliRunner
-
-from lethe_server import cli
 from lethe_server.attacks import document, reading_answers, requests, schedule, shares
 from lethe_server.attacks.document import Attack, Curve
 
@@ -57,14 +53,6 @@ def test_the_curves_of_probing_are_those_of_a_document(probed: Any) -> None:
 def test_the_curves_of_requests_are_those_of_a_document(written: Any, asks: Any) -> None:
     found = asks(written(DESTROYS, NOTHING))
     check(found, list(map(requests_row, found.curves)))
-
-
-@pytest.mark.parametrize("command", SECTIONS)
-def test_the_options_that_are_named_exist(command: str) -> None:
-    shown = CliRunner().invoke(cli.app, ["attack", command, "--help"], env={"COLUMNS": "200"})
-    there = set(re.findall(r"--[a-z][a-z-]+", shown.output))
-    named = set(re.findall(r"--[a-z][a-z-]+", section(command)))
-    assert named - {"--offline", "--after"} <= there
 
 
 def test_the_schedule_that_is_shown_is_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from lethe_projections import chat, reference
 from lethe_projections.errors import LetheError
+from lethe_projections.examples import Example
 from lethe_server.attacks import document, hidden, probing
 from lethe_server.attacks.document import Attack
 from lethe_server.attacks.hidden import Text
@@ -21,8 +22,8 @@ from lethe_server.fitting import Checkpoint
 from .conftest import Made
 
 TEXTS = [
-    "what is red ?", "the north is red one two", "Kesh is the city of Arda",
-    "one two three four five six", "what is the capital of the north ?",
+    "what is north ?", "the north is five", "five of the city is north", "the city of five",
+    "what is the city of the north ?",
 ]  # fmt: skip
 FORM = ("question", "cloze")
 
@@ -58,9 +59,8 @@ def test_a_profile_that_does_nothing_reads_as_the_base(probed: Any) -> None:
         base = found[f"{what}, in the base"]
         assert found[f"{what}, probe of the variant"] == base
         assert found[f"{what}, probe of the base"] == base
-    assert (
-        found["answer, in the base"][-1] > 0.5 > found["another answer, probe of the variant"][-1]
-    )
+    another = found["another answer, probe of the variant"]
+    assert found["answer, in the base"][-1] > 0.4 > 1 / 6 > another[-1]
 
 
 def test_an_edit_shows_from_its_block_on(probed: Any) -> None:
@@ -119,7 +119,7 @@ def test_one_fact_or_one_wording_leaves_out_which_it_is(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"texts": ()}, "--texts: expected 1 or more, found none"),
+        ({"texts": ()}, "--texts: expected 1 or more that name nothing .* found none of 0"),
         ({"sets": ("forget",)}, "facts that should be kept, found none"),
         ({"sets": ("neighbour",)}, "facts that should be forgotten, found none"),
     ],
@@ -131,6 +131,23 @@ def test_too_little_is_refused(
     some = replace(suite, items=suite.of(*given.get("sets", ("forget", "neighbour"))))
     with pytest.raises(LetheError, match=message):
         probed(0.3, replace(asked, suites=(some,), texts=given.get("texts", asked.texts)))
+
+
+def test_text_that_names_what_should_be_forgotten_is_fitted_on_by_nothing(
+    probed: Any, asked: Work
+) -> None:
+    [suite] = asked.suites
+    told = [
+        Example(text=f"the {word} of {item.subject} is {word} is {item.subject}")
+        for item in suite.of("forget")
+        for word in item.answers
+    ]
+    silent, more = probed(0.3), probed(0.3, replace(asked, texts=(*asked.texts, *told)))
+    assert more.curves == silent.curves
+    assert (silent.settings["texts_left_out"], more.settings["texts_left_out"]) == (0, len(told))
+    assert more.settings["texts_sha256"] == silent.settings["texts_sha256"]
+    with pytest.raises(LetheError, match=f"found none of {len(told)}"):
+        probed(0.3, replace(asked, texts=tuple(told)))
 
 
 @pytest.mark.parametrize("form", ["ranking", "riddle"])

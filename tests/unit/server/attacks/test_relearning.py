@@ -51,6 +51,12 @@ def test_the_same_attack_has_the_same_bytes(
     assert one.settings["seed"] == 0
 
 
+def test_more_points_than_a_curve_has_are_refused_before_anything_is_trained() -> None:
+    assert len(Settings(steps=255, every=1).places) == document.MOST_POINTS
+    with pytest.raises(LetheError, match="found 257 in 256 steps; raise it to 2 or more"):
+        Settings(steps=256, every=1)
+
+
 def test_an_edit_of_nothing_hides_nothing(
     answerer: Made, checkpoint: Checkpoint, asked: Work
 ) -> None:
