@@ -23,7 +23,8 @@ class Conditions:
     Attributes:
         model: fingerprint of the base model.
         split: which subjects.
-        how: through what, by what, in which number format, up to how many tokens.
+        how: through what, by what, in which number format, up to how many tokens, and what of it
+            was left out.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Conditions:
         if isinstance(found, Evidence):
             way = "over HTTP" if found.by == "http" else "offline"
             how = [way, *how, f"{found.max_tokens} tokens an answer"]
+            how += [f"left out: {one}" for one in found.left_out]
         return cls(found.model, found.split, text.listed(how))
 
     @property
@@ -95,6 +97,11 @@ class Board:
     conditions: Conditions
     suite: str
     rows: tuple[Row, ...]
+
+    @property
+    def texts(self) -> set[str]:
+        """The digests of the retain texts that its rows were read on."""
+        return {row.found.retain.sha256 for row in self.rows if row.found.retain is not None}
 
 
 @dataclass(frozen=True)

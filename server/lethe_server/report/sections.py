@@ -26,8 +26,7 @@ class Group:
     @property
     def texts(self) -> set[str]:
         """The digests of the retain texts that its rows were read on."""
-        rows = (row.found for board in self.boards for row in board.rows)
-        return {one.retain.sha256 for one in rows if one.retain is not None}
+        return {one for board in self.boards for one in board.texts}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def markdown(found: Results) -> bytes:
 
 
 def _lines(board: Board) -> Iterator[str]:
-    yield f"{_escaped(board.suite)}; {_escaped(board.conditions.said)}"
+    apart = "; KL is of different texts" if len(board.texts) > 1 else ""
+    yield f"{_escaped(board.suite)}; {_escaped(board.conditions.said)}{apart}"
     yield ""
     yield _line(COLUMNS)
     yield "|" + "---|" * len(COLUMNS)

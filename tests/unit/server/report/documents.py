@@ -57,7 +57,10 @@ def suite(worst: float, kept: float | None, draw: random.Random, **more: object)
         name="capitals", version="1", sha256=SUITE, subjects_sha256=None,
         facts={"forget": 31, "neighbour": 19}, prompts=812, headline=headline, forget=forget,
         neighbour=neighbour, unrelated=[measure("question", 0.987)],
-        measures=[measure("model utility", 0.001725, formula="harmonic mean", never_known=None)],
+        measures=[
+            *([] if kept is None else [measure("neighbours", kept)]),
+            measure("model utility", 0.001725, formula="harmonic mean", never_known=None),
+        ],
     )  # fmt: skip
     return found.model_copy(update=more)
 

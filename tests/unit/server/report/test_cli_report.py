@@ -35,6 +35,16 @@ def test_it_writes_a_page_and_a_table(tmp_path: Path) -> None:
     assert all(line.count("|") == 10 for line in lines[2:])
 
 
+def test_a_table_says_where_kl_is_of_different_texts(tmp_path: Path) -> None:
+    one, other = profile(6), profile(1)
+    assert other.retain is not None
+    read = other.retain.model_copy(update={"sha256": "ab" * 32})
+    for second, said in ((other, False), (other.model_copy(update={"retain": read}), True)):
+        folder, table = put(tmp_path / f"in {said}", one, second), tmp_path / "table.md"
+        assert run(folder, "--out", tmp_path / "p.html", "--markdown", table).exit_code == 0
+        assert ("; KL is of different texts" in table.read_text().splitlines()[0]) == said
+
+
 def test_a_hostile_name_is_text_in_the_table(tmp_path: Path) -> None:
     folder = put(tmp_path / "in", profile(6, method="a|b <img> [x](y)\n`"))
     table = tmp_path / "table.md"

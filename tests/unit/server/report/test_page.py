@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from matplotlib.figure import Figure
 
 from lethe_server.attacks.document import MEANING, Kind
 from lethe_server.evaluating.evidence import Evidence
@@ -17,6 +18,7 @@ from lethe_server.report.gather import Results
 from lethe_server.report.grouping import boards
 from lethe_server.report.labels import labels
 from lethe_server.report.page import page
+from lethe_server.report.plots import balance
 
 from .documents import (
     MODEL,
@@ -192,14 +194,16 @@ def test_what_was_measured_otherwise_is_in_no_plot_with_others() -> None:
         profile(1), profile(2, model=OTHER_MODEL), profile(3, split=Split.DEVELOPMENT),
         profile(4, engine="vllm 0.32.0", by="http"),
         profile(5, suites=[profile(5).suites[0].model_copy(update={"subjects_sha256": "1" * 64})]),
+        profile(7, left_out=["all forms but cloze: not asked"]),
     ]  # fmt: skip
     read = Read(made(ways))
     drawn = [one["aria-label"] for one in read.all("svg")]
     assert len(drawn) == 3 * len(ways)
     for one in ways:
-        assert sum(f" {one.method}: " in alt for alt in drawn) == 3
+        assert sum(f" {one.method}: " in alt for alt in drawn) == 3, one.method
     said = [words for words in read.text if words.startswith("base model ")]
-    assert len({one for one in said if "subjects:" in one}) == 4
+    assert len({one for one in said if "subjects:" in one}) == 5
+    assert any("left out: all forms but cloze: not asked" in one for one in said)
     assert any("subjects: development" in one for one in said)
     assert any("over HTTP, vllm 0.32.0" in one for one in said)
 
@@ -222,6 +226,22 @@ def test_profiles_without_neighbours_are_named_below_the_plot() -> None:
     words = "".join(Read(made([profile(0), profile(1, suites=[bare])])).text)
     assert "Without known neighbours, so not drawn: lunar." in words
     assert len(Read(made([profile(1, suites=[bare])])).all("svg")) == 2
+
+
+def test_both_intervals_of_a_point_are_drawn() -> None:
+    [board] = boards([profile(9)], labels([profile(9)]))
+    [row] = board.rows
+    plan = balance.plan(board)
+    assert plan is not None
+    assert row.neighbours is not None
+    axes = Figure().add_subplot()
+    plan.paint(axes)
+    drawn = [tuple(map(tuple, line.get_xydata())) for line in axes.lines]
+    kept, worst = row.neighbours, row.worst
+    assert kept.interval is not None
+    assert worst.interval is not None
+    assert tuple((bound, worst.value) for bound in kept.interval) in drawn
+    assert tuple((kept.value, bound) for bound in worst.interval) in drawn
 
 
 def test_a_digest_tells_profiles_of_one_method_apart() -> None:
