@@ -4,7 +4,7 @@
 
 From data to page: `request` and `texts` say what is fitted on, `candidates` by which settings;
 `fitting` makes profiles and `measuring` evidence, in the processes of `pool`, kept in a work folder
-that a stopped run goes on from; `choosing` picks a method's settings by subjects that are not
-reported on; `attacking` and `serving` try the best one; `run` is the order of all that, and
-`report` the page.
+that a stopped run of the same code (`sources`) goes on from; `choosing` picks a method's settings
+by subjects that are not reported on; `attacking` and `serving` try the best one; `run` is the order
+of all that; `publishing` writes documents, of which `report` and `plots` make the page.
 """

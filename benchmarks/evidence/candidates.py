@@ -1,7 +1,4 @@
-"""Which profiles are tried: every method by its defaults, and by a few other settings. No models.
-
-What stands here was chosen before anything was measured on the subjects that are reported on.
-"""
+"""Which profiles are tried: every method by its defaults, and by other settings. No models."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

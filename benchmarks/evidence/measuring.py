@@ -14,6 +14,7 @@ import torch
 from benchmarks.evidence import fitting, texts
 from benchmarks.evidence.candidates import Candidate
 from benchmarks.evidence.fitting import Made
+from benchmarks.methods.facts import ALWAYS_DEVELOPMENT
 from lethe_projections.evaluation import suite_file
 from lethe_projections.evaluation.suite import Item, Suite
 from lethe_projections.examples import Example
@@ -40,11 +41,13 @@ class Plan:
     """How a run computes.
 
     Attributes:
-        work: the work folder.
+        work: folder of answers: of one base model, by one code.
+        profiles: folder of artifacts, each kept under what it was made from.
         threads: of this process.
     """
 
     work: Path
+    profiles: Path
     threads: int = 1
 
 
@@ -70,20 +73,38 @@ def parts(suite: str) -> texts.Texts:
     return texts.parted(suite_file.packaged(suite))
 
 
-def forgotten(suite: str, split: Split) -> tuple[Item, ...]:
-    """What a profile is to forget."""
-    return half(suite, split).of("forget")
-
-
 def half(suite: str, split: Split) -> Suite:
-    """One split of a packaged suite."""
-    return suite_file.packaged(suite).half(split)
+    """One split of a packaged suite; what earlier settings were chosen by is not reported on."""
+    found = suite_file.packaged(suite).half(split)
+    if split is Split.DEVELOPMENT:
+        return found
+    kept = (item for item in found.items if item.subject not in ALWAYS_DEVELOPMENT)
+    return replace(found, items=tuple(kept))
+
+
+def forgotten(suite: str) -> tuple[Item, ...]:
+    """What a profile that is reported on is to forget."""
+    return half(suite, Split.HELD_OUT).of("forget")
+
+
+def asked(suite: str, read: tuple[Example, ...] = ()) -> Work:
+    """What is reported on, in all forms."""
+    return Work((half(suite, Split.HELD_OUT),), Split.HELD_OUT, texts=read)
 
 
 def profile(plan: Plan, candidate: Candidate, suite: str, items: tuple[Item, ...]) -> Made:
     """Raises LetheError: the method refuses the task."""
-    folder, fit = plan.work / "profiles", parts(suite).fit
-    return fitting.made(candidate, items, fit, checkpoint(plan.threads), folder)
+    fit = parts(suite).fit
+    return fitting.made(candidate, items, fit, checkpoint(plan.threads), plan.profiles)
+
+
+def fit(plan: Plan, candidate: Candidate, suite: str) -> Made:
+    """The profile that is reported on.
+
+    Raises:
+        LetheError: the method refuses the task.
+    """
+    return profile(plan, candidate, suite, forgotten(suite))
 
 
 def develop(plan: Plan, candidate: Candidate, suite: str) -> Measured:
@@ -94,7 +115,9 @@ def develop(plan: Plan, candidate: Candidate, suite: str) -> Measured:
     """
     found = half(suite, Split.DEVELOPMENT)
     kept = replace(found, items=found.of("forget", "neighbour", "unrelated"))
-    asked = _work(kept, Split.DEVELOPMENT, parts(suite).development, DEVELOPMENT_FORMS)
+    asked = Work(
+        (kept,), Split.DEVELOPMENT, texts=parts(suite).development, forms=DEVELOPMENT_FORMS
+    )
     return _measured(plan, candidate, asked, DEVELOPMENT)
 
 
@@ -104,22 +127,12 @@ def report(plan: Plan, candidate: Candidate, suite: str) -> Measured:
     Raises:
         LetheError: the method refuses the task.
     """
-    asked = _work(half(suite, Split.HELD_OUT), Split.HELD_OUT, parts(suite).reported, ())
-    return _measured(plan, candidate, asked, REPORTED)
-
-
-def asked(suite: str) -> Work:
-    """The subjects that are reported on, without text."""
-    return _work(half(suite, Split.HELD_OUT), Split.HELD_OUT, (), ())
+    return _measured(plan, candidate, asked(suite, parts(suite).reported), REPORTED)
 
 
 def answerer(plan: Plan, file: Path, batch: int = BATCH) -> InProcess:
     """Of a profile."""
     return InProcess(checkpoint(plan.threads), file, MAX_TOKENS, batch)
-
-
-def _work(suite: Suite, split: Split, read: tuple[Example, ...], forms: tuple[str, ...]) -> Work:
-    return Work((suite,), split, texts=read, forms=forms)
 
 
 def share_base(plan: Plan, suite: str, place: Path, name: str = REPORTED) -> None:
@@ -139,7 +152,8 @@ def _measured(plan: Plan, candidate: Candidate, asked: Work, name: str) -> Measu
     if candidate != NOTHING:
         share_base(plan, suite.name, place, name)
     folder = Folder(place, command.in_common(within.subject, MAX_TOKENS))
-    running.run(within, asked, folder, shown=False)
-    found = summing_up.evidence(within.subject, asked, folder, MAX_TOKENS)
-    folder.write(found)
+    with folder.alone():
+        running.run(within, asked, folder, shown=False)
+        found = summing_up.evidence(within.subject, asked, folder, MAX_TOKENS)
+        folder.write(found)
     return Measured(candidate, made, found)

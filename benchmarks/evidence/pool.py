@@ -44,12 +44,21 @@ def every(
         Progress(*COLUMNS, console=console, transient=True) as bar,
     ):
         task = bar.add_task("", total=len(jobs))
-        running: dict[Future[Any], Job] = {pool.submit(_run, job): job for job in jobs}
+        running: dict[Future[Any], Job] = {pool.submit(run, job): job for job in jobs}
         for future in as_completed(running):
-            job, found = running[future], future.result()
+            job, found = running[future], _result(future, pool)
             bar.advance(task)
             console.print(_said(bar.tasks[task], job, found), highlight=False, soft_wrap=True)
             yield job, found
+
+
+def _result(future: Future[Any], pool: ProcessPoolExecutor) -> Any | LetheError:
+    """Raises what a job raised that is no refusal, without beginning any other."""
+    try:
+        return future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _said(task: Task, job: Job, found: Any | LetheError) -> str:
@@ -74,7 +83,7 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(job: Job) -> Any | LetheError:
+def run(job: Job) -> Any | LetheError:
     """A refusal is a result of its own."""
     try:
         return job.run(*job.given)

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.evidence.choosing import LOSS
 from benchmarks.evidence.measuring import DEVELOPMENT_FORMS
 from benchmarks.evidence.publishing import RUN, SERVED
+from benchmarks.methods.facts import ALWAYS_DEVELOPMENT
 from lethe_projections import strict_json
 from lethe_projections.evaluation import split
 from lethe_server.attacks import document
@@ -130,8 +131,11 @@ def _conditions(found: Documents) -> str:
         f"at most {best.max_tokens} tokens",
         "suite": f"{suite.name} {suite.version}, sha256 {suite.sha256[:16]}; reported on: {facts}, "
         f"{suite.prompts} prompts",
-        "split": f"{split.RULE}. Settings were chosen on those, the least {LOSS} in the forms "
-        f"{', '.join(DEVELOPMENT_FORMS)}, and are reported on the others, in all forms",
+        "split": f"{split.RULE}. Settings were chosen on those, by the least {LOSS} in the forms "
+        f"{', '.join(DEVELOPMENT_FORMS)}, and are reported on the others, in all forms. Left out "
+        f"of what is reported: {', '.join(sorted(ALWAYS_DEVELOPMENT))}, by which the methods' "
+        "defaults were chosen. What [methods.md](methods.md) reports on are in part the same "
+        "subjects, and were known when the settings tried here were written down",
         "request": "one profile forgets all subjects of a split at once. Of the evaluated wordings "
         "the request has a fact's first question and first reversed question, answered by the "
         "first sentence to be completed; all else is generalisation. *Names in capitals too* adds "
@@ -224,6 +228,8 @@ def _way(name: str, of: Evidence, agreed: Mapping[str, Any]) -> Sequence[str]:
 
 def _attack(one: Attack, found: Documents) -> Iterator[str]:
     yield f"### {one.kind} of `{one.method}` {one.digest[:12]}: {MEANING[one.kind]}\n"
+    if "profiles" in one.settings:
+        yield f"The profiles: {one.settings['profiles']}.\n"
     places = _places(one)
     columns = (one.axis, *(f"{place:g}" for place in places))
     shown = [curve for curve in one.curves if ": " not in curve.name]

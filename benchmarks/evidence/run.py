@@ -1,19 +1,19 @@
-"""The order of a run: try settings, choose, report, attack, serve."""
+"""The order of a run: try settings, choose, fit, report, attack, serve."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console
 
 from benchmarks.evidence import attacking, choosing, measuring, pool, serving
+from benchmarks.evidence.attacking import Try
 from benchmarks.evidence.candidates import CONTROLS, GRID, Candidate, candidates
 from benchmarks.evidence.measuring import NOTHING, Measured, Plan
 from benchmarks.evidence.pool import Job
 from benchmarks.evidence.serving import Served
 from lethe_projections.errors import LetheError
-from lethe_server.attacks.document import Attack, Kind
+from lethe_server.attacks.document import Attack
 
 SUITE, OTHERS = "capitals", ("element_symbols", "books")
 """What settings are chosen by and everything is reported on; what the best is tried on too."""
@@ -24,7 +24,9 @@ LONGEST = ("grun", "mrp", "adaptive-rmu", "rmu", "lunar")
 CLAIMED = "mrp"
 """The method whose paper claims that it withstands relearning: tried beside the best."""
 
-T = TypeVar("T")
+Done = Iterator[tuple[Job, Any]]
+Every = Callable[[Sequence[Job], int, Console], Done]
+"""`pool.every`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Found:
     Attributes:
         tried: on development subjects, methods in order.
         chosen: what was chosen of each method.
-        reported: the chosen and the controls, on the others.
+        reported: the controls and the chosen, on the others.
         best: of `reported`, that of the method of least loss in development.
         elsewhere: the best's settings, on the other suites.
         attacks: on the best; relearning on `CLAIMED` too.
@@ -53,96 +55,118 @@ class Found:
 
 
 class Run:
-    """A work folder, and how many processes."""
+    """How it is computed, and what came to nothing so far."""
 
-    def __init__(self, work: Path, processes: int, threads: int, console: Console) -> None:
-        self._plan = Plan(work)
+    def __init__(self, plan: Plan, processes: int, threads: int, console: Console) -> None:
+        """Begins nothing.
+
+        Args:
+            plan: of one process among several.
+            processes: how many.
+            threads: of one that is alone.
+            console: for messages.
+        """
+        self._plan, self._alone = plan, replace(plan, threads=threads)
         self._processes, self._console = processes, console
-        self._all = Plan(work, threads)
         self._refused: list[tuple[str, str]] = []
 
-    def every(self) -> Found:
+    def every(self, in_pool: Every = pool.every) -> Found:
         """All stages; what is in the work folder is not done again.
 
         Raises:
-            LetheError: nothing was left to choose from, or the server did not start.
+            LetheError: the base could not be asked, nothing was left to choose from, the best could
+                not be reported on, or the server did not start.
         """
-        tried = self._tried()
-        by_method = {name: [one for one in tried if one.candidate.method == name] for name in GRID}
-        chosen = [choosing.chosen(some) for some in by_method.values() if some]
-        best = choosing.chosen(chosen).candidate
-        reported, elsewhere, attacks = self._judged([one.candidate for one in chosen], best)
-        [held_out] = [one for one in reported if one.candidate == best]
+        tried = self._tried(in_pool)
+        by_method = [[one for one in tried if one.candidate.method == name] for name in GRID]
+        chosen = [choosing.chosen(some).candidate for some in by_method if some]
+        best = choosing.chosen(tried).candidate
+        self._fit(chosen, best, in_pool)
+        reported, elsewhere, attacks = self._judged(chosen, best, in_pool)
+        held_out = self._one(one for one in reported if one.candidate == best)
         self._say("served")
-        served = [
-            serving.served(self._all, held_out, SUITE, dtype, self._console)
-            for dtype in serving.DTYPES
-        ]
         return Found(
             tried=tried,
-            chosen=[one.candidate for one in chosen],
+            chosen=chosen,
             reported=reported,
             best=held_out,
             elsewhere=elsewhere,
             attacks=attacks,
-            served=served,
+            served=[
+                serving.served(self._alone, held_out, SUITE, dtype, self._console)
+                for dtype in serving.DTYPES
+            ],
             refused=self._refused,
         )
 
-    def _tried(self) -> list[Measured]:
+    def _tried(self, in_pool: Every) -> list[Measured]:
+        """By settings; the base's answers on everything come first."""
         self._say("the base")
-        list(self._done([_job(measuring.develop, self._all, NOTHING, SUITE)], 1))
+        first = [_job(measuring.develop, self._alone, NOTHING, SUITE)]
+        self._one(one for _, one in self._done(in_pool(first, 1, self._console)))
         self._say("settings, on development subjects")
-        every = [one for method in _longest_first(GRID) for one in candidates(method)]
         jobs = [
             *(_job(measuring.report, self._plan, NOTHING, suite) for suite in (SUITE, *OTHERS)),
-            *(_job(measuring.develop, self._plan, one, SUITE) for one in every),
+            *(
+                _job(measuring.develop, self._plan, one, SUITE)
+                for method in _longest_first(GRID)
+                for one in candidates(method)
+            ),
         ]
-        found = [one for job, one in self._done(jobs) if job.run is measuring.develop]
+        done = list(self._done(in_pool(jobs, self._processes, self._console)))
         order = [one for method in GRID for one in candidates(method)]
+        found = [one for job, one in done if job.run is measuring.develop]
+        self._one(found[:1])
         return sorted(found, key=lambda one: order.index(one.candidate))
 
+    def _fit(self, chosen: Sequence[Candidate], best: Candidate, in_pool: Every) -> None:
+        """What several jobs need later, once; a refusal comes again there, and is told then."""
+        self._say(f"fits on held-out subjects; the best is {best.label}")
+        methods = _longest_first(one.method for one in chosen)
+        ordered = sorted(chosen, key=lambda one: methods.index(one.method))
+        jobs = [_job(measuring.fit, self._plan, one, SUITE) for one in ordered]
+        jobs += [_job(measuring.fit, self._plan, best, suite) for suite in OTHERS]
+        for _ in in_pool(jobs, self._processes, self._console):
+            pass
+
     def _judged(
-        self, chosen: Sequence[Candidate], best: Candidate
+        self, chosen: Sequence[Candidate], best: Candidate, in_pool: Every
     ) -> tuple[list[Measured], list[Measured], list[Attack]]:
-        self._say(f"the chosen, on held-out subjects; attacks on {best.label}")
-        [claimed] = [one for one in chosen if one.method == CLAIMED]
-        attacks = [(kind, best) for kind in Kind]
-        attacks += [(Kind.RELEARNING, claimed)] if claimed != best else []
-        controls = [Candidate(name) for name in CONTROLS]
-        slow = {method: place for place, method in enumerate(LONGEST)}
+        self._say("evidence on held-out subjects, and attacks")
+        order = [*(Candidate(name) for name in CONTROLS), *chosen]
+        tries = [(what, best) for what in Try]
+        tries += [(Try.RELEARNING, one) for one in chosen if one.method == CLAIMED and one != best]
         jobs = [
-            *(_job(measuring.report, self._plan, best, suite) for suite in (SUITE, *OTHERS)),
             *(
-                Job(f"{kind} of {one.label}", attacking.attack, (self._plan, one, SUITE, kind))
-                for kind, one in attacks
+                Job(f"{what} of {one.label}", attacking.attack, (self._plan, one, SUITE, what))
+                for what, one in sorted(tries, key=lambda pair: list(Try).index(pair[0]))
             ),
-            *(
-                _job(measuring.report, self._plan, one, SUITE)
-                for one in sorted(chosen, key=lambda one: slow.get(one.method, len(slow)))
-                if one != best
-            ),
-            *(_job(measuring.report, self._plan, one, SUITE) for one in controls),
+            *(_job(measuring.report, self._plan, best, suite) for suite in OTHERS),
+            *(_job(measuring.report, self._plan, one, SUITE) for one in order),
         ]
-        done = list(self._done(jobs))
+        done = list(self._done(in_pool(jobs, self._processes, self._console)))
         measured = [(job.given[2], one) for job, one in done if isinstance(one, Measured)]
-        order = [*controls, *chosen]
+        reported = [one for suite, one in measured if suite == SUITE]
         return (
-            sorted(
-                (one for suite, one in measured if suite == SUITE),
-                key=lambda one: order.index(one.candidate),
-            ),
+            sorted(reported, key=lambda one: order.index(one.candidate)),
             [one for suite in OTHERS for name, one in measured if name == suite],
             [one for _, one in done if isinstance(one, Attack)],
         )
 
-    def _done(self, jobs: Sequence[Job], processes: int = 0) -> Iterator[tuple[Job, Any]]:
+    def _done(self, jobs: Done) -> Done:
         """Those that came to something; refusals are kept for the page."""
-        for job, found in pool.every(jobs, processes or self._processes, self._console):
+        for job, found in jobs:
             if isinstance(found, LetheError):
                 self._refused.append((job.label, str(found)))
             else:
                 yield job, found
+
+    def _one(self, found: Iterable[Measured]) -> Measured:
+        """Raises LetheError, with all refusals so far, where there is none."""
+        for one in found:
+            return one
+        refused = "; ".join(f"{label}: {why}" for label, why in self._refused)
+        raise LetheError(f"evidence: expected a profile to go on with, found none ({refused})")
 
     def _say(self, what: str) -> None:
         self._console.print(what, highlight=False)
@@ -152,6 +176,5 @@ def _job(run: Any, plan: Plan, candidate: Candidate, suite: str) -> Job:
     return Job(f"{run.__name__} {candidate.label} {suite}", run, (plan, candidate, suite))
 
 
-def _longest_first(methods: Any) -> list[str]:
-    rest = [method for method in methods if method not in LONGEST]
-    return [*LONGEST, *rest]
+def _longest_first(methods: Iterable[str]) -> list[str]:
+    return sorted(methods, key=lambda name: LONGEST.index(name) if name in LONGEST else 99)

@@ -4,7 +4,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +17,6 @@ from lethe_server.evaluating import command, running, summing_up
 from lethe_server.evaluating.evidence import Evidence
 from lethe_server.evaluating.folder import BASE, Folder
 from lethe_server.evaluating.records import Records, Row
-from lethe_server.evaluating.split import Split
 from lethe_server.evaluating.work import Work
 
 JOBS, TOP_LOGPROBS = 16, 20
@@ -53,23 +52,21 @@ def served(plan: Plan, found: Measured, suite: str, dtype: str, console: Console
     Raises:
         LetheError: the server did not start, or an answer is not the profile's.
     """
-    asked = Work(
-        (measuring.half(suite, Split.HELD_OUT),),
-        Split.HELD_OUT,
-        texts=measuring.parts(suite).reported,
-    )
     folder = plan.work / "served" / dtype
+    # What a server of other code answered would agree with anything.
+    shutil.rmtree(folder, ignore_errors=True)
     name = found.candidate.method
     with _server(folder, found, dtype, console) as url, closing(Client(url)) as client:
         answerer = command.over_http(client, name, MAX_TOKENS, JOBS, TOP_LOGPROBS)
         kept = Folder(folder / suite, command.in_common(answerer.subject, MAX_TOKENS))
+        asked = _asked(suite, reads=not answerer.subject.unread)
         running.run(answerer, asked, kept)
         evidence = summing_up.evidence(answerer.subject, asked, kept, MAX_TOKENS)
         kept.write(evidence)
     within = plan.work / REPORTED / suite / found.made.digest
     files = (BASE, f"{found.made.digest}.jsonl")
     pairs = [pair for file in files for pair in _both(within / file, kept.path / file, asked)]
-    said = [(one, other) for one, other in pairs if one["text"] is not None]
+    said = [(one, other) for one, other in pairs if "text" in one]
     return Served(
         dtype,
         evidence,
@@ -78,6 +75,12 @@ def served(plan: Plan, found: Measured, suite: str, dtype: str, console: Console
         sum(one["text"] == other["text"] for one, other in said),
         len(said),
     )
+
+
+def _asked(suite: str, reads: bool) -> Work:
+    """All that was asked in process, but for what a server cannot read with this profile."""
+    found = measuring.asked(suite, measuring.parts(suite).reported if reads else ())
+    return replace(found, ranks=reads)
 
 
 def _both(one: Path, other: Path, asked: Work) -> Iterator[tuple[Row, Row]]:
@@ -90,7 +93,6 @@ def _both(one: Path, other: Path, asked: Work) -> Iterator[tuple[Row, Row]]:
 @contextmanager
 def _server(folder: Path, found: Measured, dtype: str, console: Console) -> Iterator[str]:
     profiles = folder / "profiles"
-    shutil.rmtree(profiles, ignore_errors=True)
     profiles.mkdir(parents=True)
     shutil.copyfile(found.made.path, profiles / f"{found.candidate.method}.safetensors")
     log, options = folder / "server.log", ("--dtype", dtype, *OPTIONS)

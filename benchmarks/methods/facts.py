@@ -15,7 +15,7 @@ SPLIT_RULE = (
     "Germany, Italy and Japan; reported: the others"
 )
 
-_ALWAYS_DEVELOPMENT = frozenset({"France", "Germany", "Italy", "Japan"})
+ALWAYS_DEVELOPMENT = frozenset({"France", "Germany", "Italy", "Japan"})
 """Asked about in README, tests and earlier measurements."""
 
 
@@ -47,7 +47,7 @@ class Fact:
     def split(self) -> str:
         """`SPLIT_RULE`, applied."""
         found = splits.of(self.subject)
-        development = found == splits.DEVELOPMENT or self.subject in _ALWAYS_DEVELOPMENT
+        development = found == splits.DEVELOPMENT or self.subject in ALWAYS_DEVELOPMENT
         return "development" if development else "reported"
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lethe_projections import durable
+
 Record = dict[str, Any]
 
 
@@ -56,8 +58,6 @@ def _drop_half_line(path: Path) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Atomic: a reader sees the whole file or none."""
+    """Atomic: a reader sees the whole file or none, whoever else writes it meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    durable.write(path, (json.dumps(document, indent=2) + "\n").encode())

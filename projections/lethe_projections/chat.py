@@ -105,6 +105,8 @@ def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens
             f"expected a fast tokenizer, which knows each token's place in the text, "
             f"found {type(tokenizer).__name__}; load it with use_fast=True"
         )
+    if not texts:
+        return []
     encoded = tokenizer(
         list(texts),
         add_special_tokens=False,

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,15 @@ from benchmarks.evidence import (
     fitting,
     measuring,
     pool,
+    publishing,
     report,
     request,
+    serving,
+    sources,
     texts,
 )
+from benchmarks.evidence import candidates as candidates_module
+from benchmarks.evidence import run as run_module
 from benchmarks.evidence.candidates import CAPITALS, CONTROLS, GRID, Candidate, candidates
 from benchmarks.evidence.choosing import Scores
 from benchmarks.evidence.fitting import CONTROL, Made
@@ -25,7 +33,10 @@ from benchmarks.evidence.measuring import Measured, Plan
 from benchmarks.evidence.pool import Job
 from benchmarks.evidence.publishing import RUN, SERVED
 from benchmarks.evidence.report import Documents
+from benchmarks.evidence.run import Run
+from benchmarks.evidence.serving import Served
 from benchmarks.evidence.texts import Texts
+from benchmarks.methods.facts import ALWAYS_DEVELOPMENT
 from lethe_projections import methods
 from lethe_projections.errors import LetheError
 from lethe_projections.evaluation import suite_file
@@ -33,14 +44,17 @@ from lethe_projections.evaluation.suite import Suite
 from lethe_projections.examples import Example
 from lethe_projections.projector import Site
 from lethe_server.attacks.document import Kind
+from lethe_server.evaluating import command
 from lethe_server.evaluating.evidence import Evidence
 from lethe_server.evaluating.in_process import InProcess
+from lethe_server.evaluating.split import Split
 from lethe_server.fitting import Checkpoint
 from tests.unit.server.attacks.conftest import answerer, checkpoint, said
 from tests.unit.server.report import documents
 
 __all__ = ["answerer", "checkpoint", "said"]
 
+HALVES = (Split.DEVELOPMENT, Split.HELD_OUT)
 ROOT = Path(__file__).parents[3]
 SUITES = ("capitals", "element_symbols", "books")
 
@@ -120,13 +134,22 @@ def test_the_least_loss_is_chosen() -> None:
 @pytest.mark.parametrize("count", [4, 5, 26, 31])
 def test_requests_one_after_the_other_are_all_of_them(count: int) -> None:
     items = suite_file.packaged("capitals").items[:count]
-    steps = attacking.steps(items)
-    assert len(steps) == attacking.REQUESTS
-    assert tuple(item for _, step in steps for item in step) == items
-    assert [begin for begin, _ in steps] == [
-        sum(len(step) for _, step in steps[:place]) for place in range(len(steps))
-    ]
-    assert max(len(step) for _, step in steps) - min(len(step) for _, step in steps) <= 1
+    parts = attacking.steps(items)
+    assert len(parts) == attacking.REQUESTS
+    assert tuple(item for part in parts for item in part) == items
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_what_settings_were_chosen_by_is_not_reported_on(suite: Suite) -> None:
+    development, reported = (measuring.half(suite.name, split) for split in HALVES)
+    chosen_by, asked = (
+        {item.subject for item in half.items if item.set != "never_known"}
+        for half in (development, reported)
+    )
+    assert not asked & (chosen_by | ALWAYS_DEVELOPMENT)
+    assert min(len(half.of("forget")) for half in (development, reported)) > 15
+    assert measuring.forgotten(suite.name) == reported.of("forget")
+    assert measuring.asked(suite.name).suites == (reported,)
 
 
 @pytest.fixture
@@ -138,9 +161,8 @@ def small(
     monkeypatch.setattr(suite_file, "packaged", lambda _: suite_file.read(said))
     monkeypatch.setattr(measuring, "checkpoint", lambda _: checkpoint)
     monkeypatch.setattr(measuring, "parts", lambda _: Texts((line,), (line,), (line,)))
-    monkeypatch.setattr(measuring, "half", lambda _, split: suite_file.read(said))
     monkeypatch.setattr(fitting, "SITE", Site(1, "block"))
-    return Plan(tmp_path / "work")
+    return Plan(tmp_path / "work", tmp_path / "profiles")
 
 
 def test_both_ends_of_the_scale_are_seen(small: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,21 +181,106 @@ def test_both_ends_of_the_scale_are_seen(small: Plan, monkeypatch: pytest.Monkey
     noise = measuring.report(small, Candidate("noise"), "said")
     assert set(asked) == {True}
     scores = Scores.of(noise.evidence)
-    assert scores.worst < 0.6
-    assert scores.neighbours < 0.6
+    assert max(scores.worst, scores.neighbours, scores.unrelated) < 0.8
     assert scores.kl > 0.1
     asked.clear()
     assert measuring.report(small, Candidate("noise"), "said") == noise
     assert asked == []
 
 
-def test_development_leaves_out_what_does_not_exist_and_its_answers_are_not_those_reported(
-    small: Plan,
-) -> None:
+def test_development_asks_its_own_half_without_what_does_not_exist(small: Plan) -> None:
     found = measuring.develop(small, measuring.NOTHING, "said")
     assert "never_known" not in found.evidence.suites[0].facts
-    folders = {folder.name for folder in small.work.iterdir()}
-    assert folders == {"profiles", "development"}
+    own = {item.subject for item in measuring.half("said", Split.DEVELOPMENT).items}
+    [answers] = small.work.rglob("base.jsonl")
+    assert {json.loads(line)["subject"] for line in answers.read_text().splitlines()} <= own
+
+
+def test_a_fit_has_its_own_half_alone(small: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def made(*given: Any) -> Made:
+        seen.append(given)
+        raise LetheError("enough")
+
+    monkeypatch.setattr(fitting, "made", made)
+    for split, measure in zip(HALVES, (measuring.develop, measuring.report), strict=True):
+        with pytest.raises(LetheError, match="enough"):
+            measure(small, Candidate("steer"), "said")
+        _, items, retain, *_ = seen[-1]
+        assert items == measuring.half("said", split).of("forget")
+        assert retain == measuring.parts("said").fit
+
+
+def serially(jobs: Sequence[Job], processes: int, console: Console) -> Iterator[tuple[Job, Any]]:
+    for job in jobs:
+        yield job, pool.run(job)
+
+
+@pytest.fixture
+def three(small: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """Three methods, of which one refuses everything; and no server."""
+    grid = {"leace": ({},), "steer": ({}, {"coefficient": 0.5}), "rmu": ({"layer": 99},)}
+    for module in (run_module, candidates_module):
+        monkeypatch.setattr(module, "GRID", grid)
+    monkeypatch.setattr(candidates_module, "CAPITALS", ())
+    monkeypatch.setattr(run_module, "OTHERS", ())
+
+    def served(plan: Plan, found: Measured, suite: str, dtype: str, console: Console) -> Served:
+        return Served(dtype, found.evidence, 9, 9, 8, 7)
+
+    monkeypatch.setattr(serving, "served", served)
+    return small
+
+
+def test_a_run_ends_in_documents_and_a_page(three: Plan, tmp_path: Path) -> None:
+    found = Run(three, 1, 1, Console(quiet=True)).every(serially)
+    assert [one.method for one in found.chosen] == ["leace", "steer"]
+    best = min(found.tried, key=lambda one: Scores.of(one.evidence).loss)
+    assert found.best.candidate == best.candidate
+    assert [one.candidate.method for one in found.reported] == [*CONTROLS, "leace", "steer"]
+    assert {one.evidence.split for one in found.reported} == {Split.HELD_OUT}
+    assert {one.evidence.split for one in found.tried} == {Split.DEVELOPMENT}
+    assert [label for label, _ in found.refused] == ["develop rmu (layer=99) capitals"]
+    assert [one.kind for one in found.attacks].count(Kind.REQUESTS) == 2
+    publishing.publish(found, tmp_path / "documents", 1)
+    text = report.render(Documents.read(tmp_path / "documents"))
+    assert all(f"| `{one.candidate.method}` |" in text for one in found.reported)
+    assert text.count("The profiles: requests, each fitted") == 2
+
+
+def test_where_nothing_can_be_chosen_it_says_why(
+    three: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (run_module, candidates_module):
+        monkeypatch.setattr(module, "GRID", {"rmu": ({"layer": 99},)})
+    with pytest.raises(LetheError, match=r"expected a profile .*develop rmu \(layer=99\)"):
+        Run(three, 1, 1, Console(quiet=True)).every(serially)
+
+
+def test_other_code_has_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sources.digest()
+    assert sources.digest() == before
+    monkeypatch.setattr(sources, "LIBRARIES", ("torch",))
+    assert sources.digest() != before
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_server_is_asked_what_it_can_read_and_compared_with_what_was_asked_here(
+    reads: bool, small: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = measuring.report(small, Candidate("noise"), "said")
+    answerer = measuring.answerer(small, found.made.path)
+    answerer.subject = replace(answerer.subject, unread="" if reads else "it cannot")
+    monkeypatch.setattr(serving, "_server", lambda *_: nullcontext("http://127.0.0.1"))
+    monkeypatch.setattr(command, "over_http", lambda *_: answerer)
+    got = serving.served(small, found, "said", "float32", Console(quiet=True))
+    assert got.prompts == got.recovered > 0
+    assert got.said == got.same > 0
+    assert (got.prompts > got.said) == reads
+    assert (got.evidence.retain is not None) == reads
+    forms = {one.name for one in got.evidence.suites[0].forget}
+    assert ("ranking" in forms) == reads
 
 
 def doubled(number: int) -> int:
@@ -190,6 +297,22 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out
     assert "job -1: below nothing" in said
     assert "3/3" in said
+
+
+def broken(number: int) -> int:
+    raise ValueError(f"a mistake in job {number}")
+
+
+def touching(file: Path) -> None:
+    file.touch()
+
+
+def test_a_mistake_ends_the_run_before_other_jobs_begin(tmp_path: Path) -> None:
+    files = [tmp_path / str(number) for number in range(20)]
+    jobs = [Job("broken", broken, (1,)), *(Job("more", touching, (file,)) for file in files)]
+    with pytest.raises(ValueError, match="a mistake in job 1"):
+        list(pool.every(jobs, 1, Console(quiet=True)))
+    assert not files[-1].exists()
 
 
 @pytest.fixture
