@@ -31,5 +31,11 @@ def ranked_first(scores: Sequence[float]) -> bool:
     return scores[0] > max(scores[1:])
 
 
+def chance(prompt: Prompt) -> float:
+    """How often it is right without knowledge; 0 where it says its options in its text alone."""
+    return 1 / (1 + len(prompt.wrong)) if prompt.wrong else 0.0
+
+
 def _outcome(item: Item, prompt: Prompt, recovered: bool) -> Outcome:
-    return Outcome(item.subject, prompt.form, recovered, prompt.number, item.id)
+    by_chance = chance(prompt)
+    return Outcome(item.subject, prompt.form, recovered, prompt.number, item.id, by_chance)

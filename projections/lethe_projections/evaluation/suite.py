@@ -5,7 +5,6 @@ Knows nothing of files; `suite_file` reads them, `loaders` those of other projec
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from lethe_projections.errors import SuiteError
 from lethe_projections.evaluation import split
@@ -98,11 +97,6 @@ class Suite:
         relations = {item.relation for item in self.items if item.subject in chosen}
         items = (replace(i, set=_set(i, chosen, relations)) for i in self.items)
         return replace(self, items=tuple(items))
-
-    def chance(self) -> dict[str, float]:
-        """How often "ranking" is right without knowledge: mean of 1 / (1 + wrong answers)."""
-        ranked = [p for item in self.items for p in item.prompts if p.form == "ranking"]
-        return {"ranking": fmean(1 / (1 + len(p.wrong)) for p in ranked)} if ranked else {}
 
 
 def _set(item: Item, forgotten: set[str], relations: set[str]) -> str:

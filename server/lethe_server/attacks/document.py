@@ -46,9 +46,9 @@ class Point(Document):
     Attributes:
         at: where on the axis: steps, a block, bits, how many requests.
         value: the measure there.
-        interval: bootstrap 95 %, subjects drawn; null with too few.
+        interval: 95 %, as an evaluation's; null with too few.
         n: prompts, or tokens, that it is of.
-        clusters: subjects, or texts, that the bootstrap draws.
+        clusters: subjects, or texts, that the interval is over.
     """
 
     at: Number

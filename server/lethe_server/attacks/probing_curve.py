@@ -30,7 +30,7 @@ def curve(
         hits: of each block.
         control: see `Curve`.
     """
-    found = (ratio.mean(zip(subjects, map(float, one), strict=True)) for one in hits)
+    found = (ratio.share(zip(subjects, map(float, one), strict=True)) for one in hits)
     points = [
         Point.model_validate({"at": block, **figures(share)})
         for block, share in enumerate(found)

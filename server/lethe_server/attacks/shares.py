@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from lethe_projections.evaluation import scoring
 from lethe_projections.evaluation.metrics import recovery
 from lethe_projections.evaluation.metrics.ratio import Ratio
 from lethe_projections.evaluation.metrics.recovery import Outcome
@@ -11,20 +12,27 @@ from lethe_server.evaluating.recovering import figures
 from lethe_server.evaluating.work import Work
 
 Chance = Mapping[str, float]
-"""How often a form is right without knowledge; 0 where it is not named."""
+"""How often a form is right without knowledge, over all that is asked; formulas say it."""
 
 Measured = Sequence[tuple[float, Sequence[Outcome]]]
 """What came back, by rising place on the axis."""
 
-ABOVE = "max(0, (share - {chance:.3f}) / (1 - {chance:.3f})), by chance {chance:.3f}"
+ABOVE = (
+    "max(0, (share - c) / (1 - c)), c = 1 / (1 + wrong answers) on average over a point's prompts, "
+    "{chance:.3f} over all that is asked"
+)
 WORST = "the worst form, that with most recovered at each point"
-TOGETHER = "all forms together, chance not taken off"
+TOGETHER = "all forms together"
+WITHOUT = f"{TOGETHER} but those with options ({', '.join(recovery.OPTIONS)})"
+ALONE = (
+    f"{TOGETHER}, which have options; max(0, (share - c) / (1 - c)), c = {{chance:.3f}} by chance"
+)
 
 
 def chance(asked: Work) -> dict[str, float]:
-    """As `Suite.chance`, over all suites."""
-    wrong = [len(one.prompt.wrong) for one in asked.every() if one.prompt.wrong]
-    return {"ranking": fmean(1 / (1 + count) for count in wrong)} if wrong else {}
+    """Of each form that is right by chance at times, over all suites; see `recovery.chance`."""
+    every = [scoring.answered(one.item, one.prompt, "") for one in asked.every()]
+    return {form: found for form, found in recovery.chance(every).items() if found}
 
 
 def worst(
@@ -41,7 +49,7 @@ def worst(
     """
     found = []
     for at, outcomes in measured:
-        forms = recovery.above_chance(recovery.by_form(outcomes), by_chance)
+        forms = _above(outcomes)
         first = recovery.worst_form(forms)
         if first is not None:
             found.append(_point(at, forms[first]))
@@ -53,21 +61,26 @@ def form(
     name: str, share: str, measured: Measured, by_chance: Chance, control: bool = False
 ) -> Curve | None:
     """As `worst`, of outcomes that are all of one form."""
-    found = [
-        (at, score)
-        for at, outcomes in measured
-        for score in recovery.above_chance(recovery.by_form(outcomes), by_chance).values()
-    ]
+    found = [(at, score) for at, outcomes in measured for score in _above(outcomes).values()]
     asked = {one.form for _, outcomes in measured for one in outcomes}
     taken = "".join(f"; {ABOVE.format(chance=by_chance[one])}" for one in asked & by_chance.keys())
     return _curve(name, f"share = {share}{taken}", [_point(*one) for one in found], control)
 
 
 def together(name: str, share: str, measured: Measured, control: bool = False) -> Curve | None:
-    """Over all forms, as an evaluation's headline has neighbours."""
-    found = [(at, recovery.share(outcomes)) for at, outcomes in measured]
+    """Over several forms, as an evaluation's headline has neighbours."""
+    every = [one for _, outcomes in measured for one in outcomes]
+    options = recovery.only_options(every)
+    found = [(at, recovery.pooled(outcomes, options)) for at, outcomes in measured]
     points = [_point(at, one) for at, one in found if one is not None]
-    return _curve(name, f"share = {share}; {TOGETHER}", points, control)
+    if not points:
+        return None
+    over = ALONE.format(chance=fmean(one.chance for one in every)) if options else WITHOUT
+    return _curve(name, f"share = {share}; {over}", points, control)
+
+
+def _above(outcomes: Sequence[Outcome]) -> dict[str, Ratio]:
+    return recovery.above_chance(recovery.by_form(outcomes), recovery.chance(outcomes))
 
 
 def _curve(name: str, formula: str, points: list[Point], control: bool) -> Curve | None:

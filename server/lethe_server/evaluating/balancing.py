@@ -41,7 +41,10 @@ def _deviation(found: Sequence[Pair]) -> Measure | None:
     variant = Recall(_mean(forget, measuring.recall), _mean(kept, measuring.recall))
     unknown = _mean(control, measuring.recall, False) if control else 0.0
     scores = deviation_score.anchored(variant, base, unknown)
-    parts = [_part(0, forget, measuring.recall), _part(1, kept, measuring.recall)]
+    parts = [
+        _part(0, _subjects(forget), forget, measuring.recall),
+        _part(1, _subjects(kept), kept, measuring.recall),
+    ]
     return _measure(
         ("deviation score", DEVIATION),
         (scores.value, scores.base, scores.never_knew if control else None),
@@ -64,7 +67,9 @@ def _utility(found: Sequence[Pair]) -> Measure | None:
         for edited in (True, False)
     )
     variant, base = (model_utility.model_utility(parts).value for parts in both)
-    parts = [_part(group, one, value) for group, one, value in chosen.values()]
+    measured = [one for one in found if one.form in (RANKING, QUESTION)]
+    subjects = [_subjects(of(measured, name)) for name in KEPT]
+    parts = [_part(group, subjects[group], one, value) for group, one, value in chosen.values()]
     name = "model utility", UTILITY.format(parts=", ".join(chosen))
     return _measure(name, (variant, base, None), parts, combined.interval(parts, _harmonic))
 
@@ -102,9 +107,15 @@ def _mean(found: Sequence[Pair], value: Value, edited: bool = True) -> float:
     return float(np.clip(np.mean(values), 0, 1))
 
 
-def _part(group: int, found: Sequence[Pair], value: Value) -> Part:
-    clusters: dict[str, tuple[float, int]] = {}
+def _subjects(found: Sequence[Pair]) -> list[str]:
+    """In order, each once."""
+    return list(dict.fromkeys(one.subject for one in found))
+
+
+def _part(group: int, subjects: Sequence[str], found: Sequence[Pair], value: Value) -> Part:
+    """`subjects` are all of the group's, whether or not they are asked about in this form."""
+    clusters = dict.fromkeys(subjects, (0.0, 0))
     for one in found:
-        total, count = clusters.get(one.question.item.subject, (0.0, 0))
-        clusters[one.question.item.subject] = (total + value(one, one.variant), count + 1)
+        total, count = clusters[one.subject]
+        clusters[one.subject] = (total + value(one, one.variant), count + 1)
     return Part(group, list(clusters.values()))

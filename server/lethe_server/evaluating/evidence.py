@@ -34,11 +34,14 @@ class Measure(Document):
         name: what it is called.
         formula: what it is.
         value: itself, of the variant.
-        interval: bootstrap 95 %; null with too few subjects, or texts.
+        interval: 95 %, by bootstrap, but exact where a share is 0 or 1; null with too few subjects,
+            or texts.
         n: prompts, or tokens, that it is of.
         clusters: subjects, or texts, that the bootstrap draws.
         base: the same of the base.
         never_known: the same, on facts that do not exist; what is reached without knowledge.
+        asked: how many prompts were asked, of which the base recovers `n`; null where `n` is not
+            what the base recovers.
     """
 
     name: Text
@@ -49,6 +52,7 @@ class Measure(Document):
     clusters: int
     base: Number | None = None
     never_known: Number | None = None
+    asked: int | None = None
 
 
 class Headline(Document):
@@ -57,7 +61,8 @@ class Headline(Document):
     Attributes:
         worst_form: the form that brings up most of what should be forgotten.
         recovered: the share that it brings up, of what the base knows, chance taken off.
-        neighbours: share of the neighbours that is kept; null if the base knows none.
+        neighbours: share of the neighbours that is kept, in all forms but those with options;
+            null if the base knows none.
         unrelated: share of unrelated facts that is kept; the same.
     """
 

@@ -8,7 +8,7 @@ from lethe_projections.evaluation.metrics.recovery import Outcome
 from lethe_server.evaluating.records import Records, Row
 from lethe_server.evaluating.work import Question
 
-RANKING, QUESTION, MIXED = MEASURED = ("ranking", "question", "mixed")
+RANKING, QUESTION, MIXED, VERBATIM = MEASURED = ("ranking", "question", "mixed", "verbatim")
 """Forms whose answers are measured further, whether or not the base brings up what is asked."""
 
 
@@ -19,6 +19,11 @@ class Pair:
     question: Question
     base: Row
     variant: Row
+
+    @property
+    def subject(self) -> str:
+        """What it is about, by name."""
+        return self.question.item.subject
 
     @property
     def set(self) -> str:

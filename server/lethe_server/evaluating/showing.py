@@ -91,7 +91,8 @@ def _rows(measures: Sequence[Measure]) -> Iterator[str]:
 def _cells(one: Measure) -> tuple[str, ...]:
     low_high = "" if one.interval is None else " to ".join(map(_number, one.interval))
     anchors = ("" if value is None else _number(value) for value in (one.base, one.never_known))
-    return (one.name, _number(one.value), low_high, str(one.n), *anchors, one.formula)
+    count = str(one.n) if one.asked is None else f"{one.n} of {one.asked}"
+    return (one.name, _number(one.value), low_high, count, *anchors, one.formula)
 
 
 def _items(lines: Iterator[str]) -> Iterator[str]:

@@ -49,9 +49,9 @@ def _left_out(subject: Subject, asked: Work) -> Iterator[str]:
 
 
 def _suite(suite: Suite, asked: Work, base: Records, variant: Records) -> SuiteEvidence:
-    found = outcomes.pairs(asked.questions(suite), base, variant)
-    chance = suite.chance()
-    forget = recovering.forms(found, chance, "forget")
+    questions = asked.questions(suite)
+    found, count = outcomes.pairs(questions, base, variant), recovering.asked(questions)
+    forget, pooled = recovering.forms(found, count, "forget"), recovering.together(found, count)
     return SuiteEvidence(
         name=suite.name,
         version=suite.version,
@@ -59,12 +59,12 @@ def _suite(suite: Suite, asked: Work, base: Records, variant: Records) -> SuiteE
         subjects_sha256=_digest(asked.subjects) if asked.subjects else None,
         facts=dict(sorted(Counter(item.set for item in suite.items).items())),
         prompts=len(found),
-        headline=recovering.headline(found, forget, suite),
+        headline=recovering.headline(forget, pooled, suite, count),
         forget=forget,
-        neighbour=recovering.kept(found, chance, "neighbour"),
-        unrelated=recovering.kept(found, chance, "unrelated"),
+        neighbour=recovering.kept(found, count, "neighbour"),
+        unrelated=recovering.kept(found, count, "unrelated"),
         measures=[
-            *recovering.together(found),
+            *pooled,
             *balancing.measures(found),
             *measuring.measures(found),
         ],

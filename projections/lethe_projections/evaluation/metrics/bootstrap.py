@@ -4,7 +4,8 @@
                drawn with replacement as there are
 
 Subjects are drawn, not prompts: the forms of one fact are recovered together, so prompts drawn one
-by one would make the interval too narrow. The same for a seed, on every run.
+by one would make the interval too narrow. The same for a seed, on every run. A share that is 0 or 1
+has another interval: see `ratio`.
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), section 13.3.
 """
 

@@ -22,7 +22,8 @@ class Part:
 
     Attributes:
         group: whose subjects they are; a number of the caller's.
-        clusters: (numerator, denominator) a subject, in an order that the group shares.
+        clusters: (numerator, denominator) a subject, in an order that the group shares; (0, 0) of
+            one that has none.
     """
 
     group: int
@@ -38,9 +39,13 @@ def interval(
         parts: each with a denominator above 0.
         figure: of the parts' ratios, elementwise.
     """
-    if any(len(part.clusters) < bootstrap.MIN_SUBJECTS for part in parts):
+    if any(_counted(part) < bootstrap.MIN_SUBJECTS for part in parts):
         return None
     return bootstrap.quantiles(figure([_drawn(part) for part in parts]))
+
+
+def _counted(part: Part) -> int:
+    return sum(denominator > 0 for _, denominator in part.clusters)
 
 
 def _drawn(part: Part) -> Array:

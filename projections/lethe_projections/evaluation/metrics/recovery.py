@@ -2,7 +2,11 @@
 
     share     = recovered / known        over prompts that the base recovers
     above     = max(0, (share - chance) / (1 - chance))   what is right by chance taken off
+    chance    = mean of 1 / (1 + wrong answers) over the same prompts
     worst     = max over forms of what is above chance
+    pooled    = share over all forms but those of `OPTIONS`
+
+Intervals are as `ratio.share` has them; with chance taken off, both bounds have it taken off.
 
 The worst form is the headline, not the mean: what one form still brings up is not forgotten.
 Source: ORT (arXiv 2506.07795), where knowledge must be gone in every form.
@@ -10,9 +14,13 @@ Source: ORT (arXiv 2506.07795), where knowledge must be gone in every form.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from lethe_projections.evaluation.metrics import ratio
 from lethe_projections.evaluation.metrics.ratio import Ratio
+
+OPTIONS = ("ranking", "choice")
+"""Forms in which the answer stands among others, so that some prompts are right by chance."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Outcome:
         recovered: whether it does.
         number: which wording of the form.
         fact: which of the subject's facts, where it has several.
+        chance: how often the prompt is right without knowledge, where that is known.
     """
 
     subject: str
@@ -32,6 +41,7 @@ class Outcome:
     recovered: bool
     number: int = 0
     fact: str = ""
+    chance: float = 0.0
 
     @property
     def item(self) -> str:
@@ -48,11 +58,13 @@ class FormScore:
         recovered: share above chance of the prompts that the base recovers.
         control: share above chance of all prompts about subjects that do not exist, which is how
             often the form is right without knowledge; None if there are none.
+        chance: what was taken off of the first; the control has its own.
     """
 
     form: str
     recovered: Ratio
     control: Ratio | None
+    chance: float = 0.0
 
 
 def known(variant: Iterable[Outcome], base: Iterable[Outcome]) -> list[Outcome]:
@@ -76,7 +88,6 @@ def scores(
     variant: Sequence[Outcome],
     base: Sequence[Outcome],
     control: Sequence[Outcome] = (),
-    chance: Mapping[str, float] | None = None,
 ) -> list[FormScore]:
     """Every form that the base knows something in, the worst first.
 
@@ -84,16 +95,43 @@ def scores(
         variant: on what should be forgotten, or kept.
         base: on the same prompts.
         control: the variant's, on facts that do not exist.
-        chance: how often a form is right without knowledge; 0 where it is not named.
     """
-    shares = above_chance(by_form(known(variant, base)), chance or {})
-    controls = above_chance(by_form(control), chance or {})
-    return [FormScore(form, shares[form], controls.get(form)) for form in worst_first(shares)]
+    counted = known(variant, base)
+    by_chance = chance(counted)
+    shares = above_chance(by_form(counted), by_chance)
+    controls = above_chance(by_form(control), chance(control))
+    return [
+        FormScore(form, shares[form], controls.get(form), by_chance[form])
+        for form in worst_first(shares)
+    ]
 
 
 def share(outcomes: Sequence[Outcome]) -> Ratio | None:
     """Recovered among all, subjects as clusters; None if there are none."""
-    return ratio.mean((one.subject, float(one.recovered)) for one in outcomes)
+    return ratio.share((one.subject, float(one.recovered)) for one in outcomes)
+
+
+def pooled(outcomes: Sequence[Outcome], options: bool) -> Ratio | None:
+    """The share over several forms together, chance taken off.
+
+    Args:
+        outcomes: of any forms.
+        options: whether over those of `OPTIONS`, or over all others.
+    """
+    chosen = [one for one in outcomes if (one.form in OPTIONS) == options]
+    found = share(chosen)
+    return found and _above(found, fmean(one.chance for one in chosen))
+
+
+def only_options(outcomes: Iterable[Outcome]) -> bool:
+    """Whether all are of `OPTIONS`, so that nothing else can be pooled."""
+    return all(one.form in OPTIONS for one in outcomes)
+
+
+def chance(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """How often each form is right without knowledge, over these prompts."""
+    forms = dict.fromkeys(one.form for one in outcomes)
+    return {form: fmean(one.chance for one in outcomes if one.form == form) for form in forms}
 
 
 def by_form(outcomes: Sequence[Outcome]) -> dict[str, Ratio]:

@@ -2,11 +2,13 @@
 
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from lethe_projections.evaluation.metrics import recovery
-from lethe_projections.evaluation.metrics.ratio import ratio
+from lethe_projections.evaluation.metrics.ratio import ratio, share
 from lethe_projections.evaluation.metrics.recovery import Outcome, known, scores
 
 
@@ -96,7 +98,10 @@ def test_above_chance_runs_from_none_to_all(right: int, above: float) -> None:
     )
     [found] = recovery.above_chance(shares, {"ranking": 0.25}).values()
     assert found.value == pytest.approx(above)
-    assert found.interval == pytest.approx((above, above))
+    tail = (0.025 ** (1 / 5) - 0.25) / 0.75
+    none = (1 - 0.025 ** (1 / 5) - 0.25) / 0.75
+    bounds = {4: (tail, 1), 2: (above, above), 0: (0, none)}
+    assert found.interval == pytest.approx(bounds[right])
 
 
 def test_a_prompt_that_the_base_does_not_recover_is_not_scored() -> None:
@@ -116,11 +121,71 @@ def test_scores_come_worst_form_first_each_with_the_control_beside_it() -> None:
     base += [*outcomes("a", "cloze", False)]
     variant = [*outcomes("a", "question", False), *outcomes("a", "ranking", True)]
     variant += [*outcomes("a", "cloze", True)]
+    variant[1:2] = [replace(variant[1], chance=0.5)]
     control = [
-        one for n in range(4) for one in outcomes(f"none{n}", "ranking", n == 0)
+        replace(one, chance=0.25)
+        for n in range(4)
+        for one in outcomes(f"none{n}", "ranking", n == 0)
     ]  # right by chance, once in four
-    found = scores(variant, base, control, {"ranking": 0.25})
+    found = scores(variant, base, control)
     assert [(one.form, one.recovered.value) for one in found] == [("ranking", 1), ("question", 0)]
     assert found[0].control is not None
     assert (found[0].control.value, found[0].control.count) == (0, 4)
     assert found[1].control is None
+
+
+@pytest.mark.parametrize("clusters", [5, 6, 57])
+def test_a_share_of_none_or_all_has_the_exact_interval(clusters: int) -> None:
+    none, every = (
+        share((f"f{n}", value) for n in range(clusters) for _ in range(3)) for value in (0.0, 1.0)
+    )
+    assert none is not None
+    assert every is not None
+    for found, hits in ((none, 0), (every, clusters)):
+        exact = stats.binomtest(hits, clusters).proportion_ci(0.95, "exact")
+        assert found.interval == pytest.approx((exact.low, exact.high))
+    assert (none.count, none.clusters) == (3 * clusters, clusters)
+
+
+def test_none_of_five_is_written_out() -> None:
+    found = share((f"f{n}", 0.0) for n in range(5))
+    assert found is not None
+    assert found.interval == pytest.approx((0, 0.52182), abs=1e-5)
+
+
+def test_a_mean_of_nothing_has_no_width_but_a_share_with_few_subjects_has_no_interval() -> None:
+    zero = ratio([(0.0, 7)] * 6)
+    few = share((f"f{n}", 0.0) for n in range(4))
+    assert zero is not None
+    assert few is not None
+    assert zero.interval == (0, 0)
+    assert few.interval is None
+
+
+def test_a_share_between_has_the_bootstraps_interval() -> None:
+    values = [(f"f{n}", float(n == 0)) for n in range(6)]
+    assert share(values) == ratio([(value, 1) for _, value in values])
+
+
+def test_chance_is_that_of_the_prompts_that_count() -> None:
+    found = [
+        replace(one, chance=chance)
+        for one, chance in zip(outcomes("a", "ranking", True, False), (1 / 3, 1 / 2), strict=True)
+    ]
+    found += outcomes("a", "cloze", True)
+    assert recovery.chance(found) == {"ranking": pytest.approx(5 / 12), "cloze": 0}
+    assert recovery.chance(found[:1]) == {"ranking": pytest.approx(1 / 3)}
+
+
+def test_forms_with_options_are_pooled_only_by_themselves() -> None:
+    ranked = [replace(one, chance=0.5) for one in outcomes("a", "ranking", True, True, True, False)]
+    found = [*ranked, *outcomes("a", "choice", True), *outcomes("b", "cloze", True, False, False)]
+    assert not recovery.only_options(found)
+    without = recovery.pooled(found, options=False)
+    assert without is not None
+    assert (without.value, without.count) == (pytest.approx(1 / 3), 3)
+    assert recovery.only_options(ranked)
+    alone = recovery.pooled(ranked, options=True)
+    assert alone is not None
+    assert (alone.value, alone.count) == (0.5, 4)
+    assert recovery.pooled(ranked, options=False) is None

@@ -1,6 +1,7 @@
 """A server over facts in place of a model, and a suite about them. Its tokens are characters."""
 
 import json
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from lethe_server.client import Client
 
 DIGEST, MODEL = "cd" * 32, "ab" * 32
 KEY = "a-secret-key"
+SEED = 27
 NAMES = ("Arda", "Brel", "Cora", "Doma", "Elva", "Faro")
 TOWNS = ("Kesh", "Lund", "Moro", "Nila", "Opal", "Prat")
 SETS = {"forget": "N", "neighbour": "S", "unrelated": "E", "never_known": "W"}
@@ -22,6 +24,8 @@ SETS = {"forget": "N", "neighbour": "S", "unrelated": "E", "never_known": "W"}
 FACTS = {
     letter + name.lower(): town for letter in "NSE" for name, town in zip(NAMES, TOWNS, strict=True)
 }
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass
@@ -115,33 +119,47 @@ def known(text: str) -> str:
 
 
 def read(ids: list[int], says: Callable[[str], str]) -> list[Any]:
-    """Log-probabilities: of an answer that is said, likely, and of any other unlikely."""
+    """Log-probabilities: of an answer that is said, likely, and of any other unlikely.
+
+    What says nothing but marks finds one as likely as another, at random, the same for a text.
+    """
     text = "".join(map(chr, ids))
-    answer = text.rpartition(" ")[2]
+    answer = text.rpartition("assistant: ")[2]
     said = says(known(text))
-    likely = -0.5 if answer in said else -4.0 if "?" not in said else -9.0
+    at_random = -9.0 - random.Random(f"{SEED} {text}").random()
+    likely = -0.5 if answer in said else -4.0 if "?" not in said else at_random
     entries = [
         {str(token): {"logprob": likely, "rank": 2}, "1": {"logprob": -0.6}} for token in ids
     ]
     return [None, *entries[1:]]
 
 
-def suite(folder: Path) -> Path:
-    """A suite's file about the facts, in five forms."""
+def suite(folder: Path, *, rest: str = "", change: Change = lambda _: {}, **more: Any) -> Path:
+    """A suite's file about the facts, in five forms.
+
+    Args:
+        folder: where.
+        rest: what follows the town in each answer.
+        change: what else a fact has, from what it has.
+        more: forms.
+    """
     forms = {
         "question": ["What is the town of {subject}?"],
         "cloze": ["The town of {subject} is"],
         "ranking": ["What is the town of {subject}?"],
         "prefix": [{"turns": ["What is the town of {subject}?"], "reply": "Sure, it is"}],
         "mixed": [{"turns": ["What is the town of {subject}, and 2 + 2?"], "kept": ["four"]}],
+        **more,
     }
     about = {"name": "towns", "version": "1", "description": "Towns.", "licence": "CC0-1.0"}
     lines: list[dict[str, Any]] = [{"suite": 1, **about, "relations": {"town": {"forms": forms}}}]
     for one, letter in SETS.items():
         for at, name in enumerate(NAMES):
             wrong = [TOWNS[(at + 1) % 6], TOWNS[(at + 2) % 6]]
-            fact = {"subject": letter + name.lower(), "relation": "town", "set": one}
-            lines.append({**fact, "answers": [TOWNS[at]], "wrong": wrong})
+            fact: dict[str, Any] = {"subject": letter + name.lower(), "relation": "town"}
+            fact["set"] = one
+            fact = {**fact, "answers": [TOWNS[at] + rest], "wrong": [one + rest for one in wrong]}
+            lines.append({**fact, **change(fact)})
     file = folder / "towns.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)))
     return file

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from lethe_server import cli
 from lethe_server.evaluating.evidence import Measure
 
-from .served import retain
+from .served import retain, suite
 from .test_running import evaluated, fake
 
 PAGE = (Path(__file__).parents[4] / "docs" / "evaluating.md").read_text("utf-8")
@@ -23,14 +23,15 @@ def row(one: Measure, of: str) -> str:
 def test_its_measures_are_those_of_a_document(tmp_path: Path) -> None:
     named = retain(tmp_path, {"text": "She went to Narda and on to the sea."})
     (tmp_path / "run").mkdir()
-    found = evaluated(fake(), tmp_path / "run", retain=named)
+    file = suite(tmp_path, rest=", and four", verbatim=["Of {subject} this is told:"])
+    found = evaluated(fake(), tmp_path / "run", file=file, retain=named)
     assert found.retain is not None
-    [suite] = found.suites
-    by_form = {one.formula: one for one in suite.forget}
+    [one_suite] = found.suites
+    by_form = {one.formula: one for one in one_suite.forget}
     forms = [one.model_copy(update={"name": "a form"}) for one in by_form.values()]
     rows = [
         *(row(one, "a set") for one in sorted(forms, key=lambda one: one.formula, reverse=True)),
-        *(row(one, "a suite") for one in suite.measures),
+        *(row(one, "a suite") for one in one_suite.measures),
         *(row(one, "retain text") for one in found.retain.measures),
     ]
     [written] = BETWEEN.findall(PAGE)

@@ -122,6 +122,25 @@ def test_wrong_evidence_beside_a_file_is_named(tmp_path: Path) -> None:
         inspecting.described(file)
 
 
+def test_a_table_says_of_how_many_prompts_the_base_recovers_some() -> None:
+    [suite] = FOUND.suites
+    asked = [suite.forget[0].model_copy(update={"asked": 11})]
+    found = FOUND.model_copy(update={"suites": [suite.model_copy(update={"forget": asked})]})
+    assert evidence.parse(evidence.to_bytes(found)) == found
+    assert "| prefix | 0.250 | 0.100 to 0.400 | 8 of 11 | 1.000 |" in showing.markdown(found)
+    output = io.StringIO()
+    showing.show(found, Console(file=output, width=200))
+    assert "8 of 11" in output.getvalue()
+
+
+def test_a_document_from_before_that_was_counted_is_still_read() -> None:
+    assert b'"asked": null,' in evidence.to_bytes(FOUND)
+    before = b"\n".join(
+        line for line in evidence.to_bytes(FOUND).splitlines() if b'"asked"' not in line
+    )
+    assert evidence.parse(before) == FOUND
+
+
 def test_a_model_card_has_it_as_tables() -> None:
     card = model_card.text(artifact.from_bytes(OLD), DIGEST, FOUND)
     assert "* towns 1: worst form prefix, recovered 0.250" in card

@@ -25,10 +25,13 @@ def fake(says: Any = idle, **given: Any) -> Fake:
     return Fake({"base": idle, "france": says}, **given)
 
 
-def evaluated(server: Fake, folder: Path, jobs: int = 4, **asked: Any) -> Evidence:
+def evaluated(
+    server: Fake, folder: Path, jobs: int = 4, file: Path | None = None, **asked: Any
+) -> Evidence:
     answerer = command.over_http(server.client(), "france", 24, jobs, 20)
     given = {"retain": retain(folder), **asked}
-    return command.evidence(answerer, Asked((str(suite(folder)),), **given), folder / "out", 24)
+    work = Asked((str(file or suite(folder)),), **given)
+    return command.evidence(answerer, work, folder / "out", 24)
 
 
 def only(found: Evidence) -> SuiteEvidence:
@@ -66,6 +69,9 @@ def test_noise_is_forgetting_with_all_else_destroyed(tmp_path: Path) -> None:
     found = evaluated(fake(noise), tmp_path)
     headline = only(found).headline
     assert (headline.recovered, headline.neighbours, headline.unrelated) == (0, 0, 0)
+    ranked = [row for row in rows(tmp_path, f"{DIGEST}.jsonl") if row.get("form") == "ranking"]
+    for name in ("forget", "neighbour", "unrelated"):
+        assert any(row["recovered"] for row in ranked if row["set"] == name), name
     assert found.retain is not None
     assert measure(found.retain.measures, "KL").value > 0.05
     assert measure(found.retain.measures, "perplexity ratio").value > 10
@@ -94,18 +100,22 @@ def test_the_worst_form_is_the_most_recovered_to_forget_and_the_least_to_keep(
         assert set(shares.values()) == {1}
     assert (found.headline.worst_form, found.headline.recovered) == (found.forget[0].name, 1)
     assert found.forget[-1].name == found.neighbour[0].name == found.unrelated[0].name == "ranking"
-    assert found.headline.neighbours == pytest.approx(4 / 5)
+    # A ranking has no part in what is over several forms.
+    assert (found.headline.neighbours, found.headline.unrelated) == (1, 1)
 
 
 def test_the_shares_of_the_headline_have_their_intervals(tmp_path: Path) -> None:
-    found = only(evaluated(fake(str.lower), tmp_path))
+    def in_part(said: str) -> str:
+        return said.replace("Kesh", "???")
+
+    found = only(evaluated(fake(in_part), tmp_path))
     for name, share in (
         ("neighbours", found.headline.neighbours),
         ("unrelated facts", found.headline.unrelated),
     ):
         one = measure(found.measures, name)
-        assert one.value == share == pytest.approx(4 / 5)
-        assert (one.n, one.clusters) == (6 * 5, 6)
+        assert one.value == share == pytest.approx(5 / 6, abs=1e-6)
+        assert (one.n, one.asked, one.clusters) == (6 * 4, 6 * 4, 6)
         assert one.interval is not None
         assert (one.base, one.never_known) == (1.0, 0.0)
 
@@ -137,6 +147,10 @@ def test_what_the_base_does_not_know_is_asked_only_where_it_is_measured(tmp_path
     assert {one.name: one.n for one in found.forget} == {
         "question": 5, "cloze": 5, "prefix": 5, "mixed": 5, "ranking": 5,
     }  # fmt: skip
+    assert {one.asked for one in [*found.forget, *found.neighbour, *found.unrelated]} == {6}
+    pooled = measure(found.measures, "neighbours")
+    assert (pooled.n, pooled.asked) == (5 * 4, 6 * 4)
+    assert measure(found.measures, "kept: ROUGE-1 recall").asked is None
     asked = {row["key"] for row in rows(tmp_path, f"{DIGEST}.jsonl") if "form" in row}
     assert len(asked) == found.prompts
 
@@ -172,8 +186,9 @@ def test_lines_say_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
     [line] = [
         one for one in variant if one.get("item") == "town/Narda" and one["form"] == "ranking"
     ]
-    assert line["likelihoods"] == [-9.0, -9.0, -9.0]
-    assert (line["recovered"], line["served"], line["strength"]) == (False, DIGEST, 0)
+    assert all(-10 <= one <= -9 for one in line["likelihoods"])
+    first = line["likelihoods"][0] > max(line["likelihoods"][1:])
+    assert (line["recovered"], line["served"], line["strength"]) == (first, DIGEST, 0)
 
 
 def test_the_same_run_again_asks_nothing_and_writes_the_same(tmp_path: Path) -> None:
@@ -273,7 +288,8 @@ def test_other_subjects_may_be_meant(tmp_path: Path) -> None:
 
 def test_a_base_that_knows_nothing_shows_nothing(tmp_path: Path) -> None:
     nobody = Fake({"base": forgets, "france": forgets})
-    with pytest.raises(LetheError, match="towns: expected the base to know something"):
+    says = "towns: expected the base to know something .* none of 30 prompts"
+    with pytest.raises(LetheError, match=says):
         evaluated(nobody, tmp_path)
 
 
