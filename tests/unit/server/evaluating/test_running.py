@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import LetheError, SuiteError
 from lethe_server.client import ServerError
 from lethe_server.evaluating import command
 from lethe_server.evaluating.command import Asked
@@ -348,6 +348,18 @@ def test_other_subjects_may_be_meant(tmp_path: Path) -> None:
     assert found.facts == {"forget": 1, "neighbour": 17, "never_known": 6}
     assert found.subjects_sha256 is not None
     assert found.forget[0].interval is None
+
+
+def test_a_suite_without_a_subject_that_is_meant_is_named_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    server, own = fake(), suite(tmp_path)
+    answerer = command.over_http(server.client(), "france", 24, 4, 20)
+    asked = Asked((str(own), "capitals"), forget=("Narda",))
+    says = r"suite capitals, found Narda; .* or evaluate this suite by a command of its own"
+    with pytest.raises(SuiteError, match=says):
+        command.evidence(answerer, asked, tmp_path / "out", 24)
+    assert server.generated() == []
 
 
 def test_a_base_that_knows_nothing_shows_nothing(tmp_path: Path) -> None:
