@@ -196,6 +196,9 @@ def test_in_process_says_what_the_server_says(
     where = ["--offline", "--profile", str(file), "--suite", str(suite)]
     alone = evaluate(*where, "--out", str(tmp_path / "out"))
     assert (alone.digest, alone.model) == (served.digest, served.model)
+    assert alone.dtype == served.dtype == "float32"
+    runs = [json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "out", out)]
+    assert runs[0]["template"] == runs[1]["template"] is not None
     assert alone.suites[0].headline == served.suites[0].headline
     for name in ("base.jsonl", f"{served.digest}.jsonl"):
         told, own = lines(out, name), lines(tmp_path / "out", name)

@@ -13,7 +13,7 @@ from lethe_server.evaluating.command import Asked
 from lethe_server.evaluating.evidence import Evidence, Measure, SuiteEvidence
 from lethe_server.evaluating.folder import Folder
 
-from .served import DIGEST, KEY, TOWNS, Fake, forgets, idle, noise, overflows, retain, suite
+from .served import DIGEST, KEY, NAMES, TOWNS, Fake, forgets, idle, noise, overflows, retain, suite
 
 PROMPTS = 4 * 6 * 5
 """Sets, subjects, forms."""
@@ -348,6 +348,25 @@ def test_other_subjects_may_be_meant(tmp_path: Path) -> None:
     assert found.facts == {"forget": 1, "neighbour": 17, "never_known": 6}
     assert found.subjects_sha256 is not None
     assert found.forget[0].interval is None
+
+
+@pytest.mark.parametrize(("says", "recovered"), [(idle, 1), (forgets, 0)])
+def test_what_is_answered_by_sentences_can_be_evaluated(
+    says: Any, recovered: float, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "question": f"What is the town of N{name.lower()}?",
+            "answer": f"Surely it is {town}, and it is four.",
+        }
+        for name, town in zip(NAMES, TOWNS, strict=True)
+    ]
+    file = tmp_path / "sentences.json"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    answerer = command.over_http(fake(says).client(), "france", 24, 4, 20)
+    asked = Asked((f"tofu:forget={file}",), texts=0)
+    found = only(command.evidence(answerer, asked, tmp_path / "out", 24))
+    assert [(one.name, one.value, one.n) for one in found.forget] == [("question", recovered, 6)]
 
 
 def test_a_suite_without_a_subject_that_is_meant_is_named_before_anything_is_asked(
