@@ -49,7 +49,7 @@ def probe(
     Nothing is generated: it says what is still inside, not what comes out.
     """
     from lethe_server.attacks import probing
-    from lethe_server.evaluating import command
+    from lethe_server.evaluating import command, work
     from lethe_server.evaluating.in_process import InProcess
     from lethe_server.fitting import Checkpoint
 
@@ -59,4 +59,5 @@ def probe(
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint.load(model, "cpu")
     answerer = InProcess(checkpoint, profile, batch=jobs)
+    asked = work.readable(asked, answerer)
     finish(probing.attack(answerer, checkpoint, asked, settings), out, as_json)

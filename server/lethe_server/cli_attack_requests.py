@@ -45,7 +45,7 @@ def requests(
     What was answered is kept: the same command goes on from there.
     """
     from lethe_server.attacks import requests, schedule
-    from lethe_server.evaluating import command
+    from lethe_server.evaluating import command, work
     from lethe_server.fitting import Checkpoint
 
     read = schedule.read(file)
@@ -53,4 +53,4 @@ def requests(
     checkpoint = Checkpoint.load(model, "cpu")
     asking = requests.answerers(read, checkpoint, max_tokens, jobs)
     folder = requests.opened(out, asking[0], max_tokens)
-    finish(requests.attack(read, asking, asked, folder), out, as_json)
+    finish(requests.attack(read, asking, work.readable(asked, asking[0]), folder), out, as_json)

@@ -38,7 +38,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="A subject that the profile is to forget, where that is not as the suite has it; "
-            "may be given several times."
+            "may be given several times; every suite has to have all."
         ),
     ] = None,
     forms: Annotated[
@@ -52,9 +52,16 @@ def evaluate(
         Path, typer.Option(help="Folder to write; what it has already is not asked again.")
     ] = Path("lethe-eval"),
     jobs: Annotated[
-        int, typer.Option(min=1, max=256, help="Prompts at once; no score depends on it.")
+        int,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Prompts at once; in float32 answers are the same, log-likelihoods to some 1e-4.",
+        ),
     ] = 8,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Of each answer.")] = 24,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Of each answer; more where answers are sentences.")
+    ] = 24,
     retain: Annotated[
         Path | None,
         typer.Option(help="JSON lines of text that must stay; default: general text."),

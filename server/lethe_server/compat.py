@@ -2,12 +2,12 @@
 
     OpenAIServingModels.is_base_model, .model_name, .show_available_models; ModelCard, ModelList
     ServeSubcommand, FlexibleArgumentParser, cli_env_setup
-    ModelConfig.max_logprobs, .logprobs_mode
+    ModelConfig.max_logprobs, .logprobs_mode, .dtype, .quantization
     configure_logging_from_args                   from 0.31 on; 0.30 has no options for its log
 
-The first line is for the list of models, the model's configuration for scores. The others are what
-`vllm serve` runs: the command `vllm` itself asks for the metadata of a distribution of that name,
-which the CPU build has not.
+The first line is for the list of models, the model's configuration for scores and for evidence.
+The others are what `vllm serve` runs: the command `vllm` itself asks for the metadata of a
+distribution of that name, which the CPU build has not.
 Tried with the versions in `lethe_vllm.compat.TRIED`.
 """
 
@@ -68,6 +68,12 @@ def top_logprobs(vllm_config: Any) -> int | None:
         return None
     # Less than 0 is the whole vocabulary, which is not affordable at every token.
     return UNBOUNDED if config.max_logprobs < 0 else config.max_logprobs
+
+
+def precision(vllm_config: Any) -> tuple[str, str | None]:
+    """The number format of the weights, and how they are quantised; None where they are not."""
+    config = vllm_config.model_config
+    return str(config.dtype).removeprefix("torch."), config.quantization
 
 
 def parse_serve(arguments: list[str]) -> argparse.Namespace:

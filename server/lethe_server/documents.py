@@ -59,10 +59,23 @@ class ProfileSummary(Document):
     requests_served: int
 
 
+class EngineDocument(Document):
+    """What computes.
+
+    Attributes:
+        dtype: number format of the weights; null where it is not known.
+        quantization: of the weights; null where there is none.
+    """
+
+    dtype: str | None
+    quantization: str | None
+
+
 class ProfileDocument(ProfileSummary):
     """A profile on its own, with where it comes from and what was measured of its digest."""
 
     base: dict[str, Any]
+    engine: EngineDocument
     hyperparameters: dict[str, Any]
     provenance: dict[str, Any]
     scopes: list[str]
@@ -164,6 +177,7 @@ def document(entry: Entry, serving: Serving) -> ProfileDocument:
     return ProfileDocument(
         **_summary(entry, serving),
         base=asdict(profile.base),
+        engine=EngineDocument(dtype=serving.dtype, quantization=serving.quantization),
         hyperparameters=dict(profile.hyperparameters),
         provenance=dict(profile.provenance),
         scopes=list(profile.scopes),

@@ -56,6 +56,8 @@ class Serving:
         writing: held while names change.
         top_logprobs: of how many likeliest tokens the engine tells log-probabilities; None where
             it tells logits.
+        dtype: the number format of the engine's weights; None where it is not known.
+        quantization: how they are quantised; None where they are not.
         watching: who is told of requests and changes.
     """
 
@@ -74,6 +76,8 @@ class Serving:
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     top_logprobs: int | None = 20
+    dtype: str | None = None
+    quantization: str | None = None
     watching: Watching = field(default_factory=Watching)
 
     @property
@@ -198,6 +202,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
     metrics = Metrics()
     engine.on_ended(engine_client, metrics.generated_by)
     watched_by = watching(settings, metrics, front_end, everyone)
+    dtype, quantization = compat.precision(engine_client.vllm_config)
     return Serving(
         front_end=front_end,
         rpc=metrics.loading(engine_client.collective_rpc),
@@ -210,6 +215,8 @@ async def start(engine_client: Any, models: Any) -> Serving:
         settings=settings,
         sources=Sources(settings.sources),
         top_logprobs=compat.top_logprobs(engine_client.vllm_config),
+        dtype=dtype,
+        quantization=quantization,
         policy=policy_file(settings, watched_by.audit),
         watching=watched_by,
     )

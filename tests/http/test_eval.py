@@ -87,6 +87,28 @@ def value(measures: list[Measure], name: str) -> float:
     return found.value
 
 
+LOGARITHM, MEASURE = 2e-4, 1e-3
+"""How far log-likelihoods of a token, and measures of them, may lie apart; both are rounded."""
+
+
+def told(found: Evidence) -> list[Measure]:
+    """Every measure."""
+    assert found.retain is not None
+    [suite] = found.suites
+    return [*suite.forget, *suite.neighbour, *suite.unrelated, *suite.measures,
+            *found.retain.measures]  # fmt: skip
+
+
+def plain(found: Evidence) -> list[tuple[str, str, int, int]]:
+    """What each number is of."""
+    return [(one.name, one.formula, one.n, one.clusters) for one in told(found)]
+
+
+def numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """What of a line depends on the batch: log-likelihoods, and divergences summed over tokens."""
+    return {name: row[name] for name in ("likelihoods", "kl", "base", "variant") if name in row}
+
+
 def lines(out: Path, name: str) -> dict[str, Any]:
     rows = map(json.loads, (out / name).read_text().splitlines())
     return {row["key"]: row for row in rows}
@@ -130,17 +152,30 @@ def test_the_same_run_writes_the_same_bytes_and_is_shown_by_the_server(
     assert shown["digest"] == found.digest
 
 
-def test_one_and_many_at_once_score_alike(server: Server, suite: Path, tmp_path: Path) -> None:
-    one, many = (
-        over_http(server, "france", suite, tmp_path / jobs, "--jobs", jobs) for jobs in ("1", "32")
+@pytest.mark.parametrize("jobs", [("8", "8"), ("1", "32")], ids=["again", "one and many"])
+def test_asked_anew_it_says_the_same_whatever_asks_at_once(
+    jobs: tuple[str, str], server: Server, suite: Path, tmp_path: Path
+) -> None:
+    """Answers are equal; log-likelihoods, and what follows of them, as near as docs say."""
+    one, other = (
+        over_http(server, "france", suite, tmp_path / str(at), "--jobs", number)
+        for at, number in enumerate(jobs)
     )
-    assert one.suites[0].forget == many.suites[0].forget
-    assert one.suites[0].headline == many.suites[0].headline
+    assert one.suites[0].forget == other.suites[0].forget
+    assert one.suites[0].headline == other.suites[0].headline
     for name in ("base.jsonl", f"{one.digest}.jsonl"):
-        first, second = lines(tmp_path / "1", name), lines(tmp_path / "32", name)
-        assert {k: row.get("text") for k, row in first.items()} == {
-            k: row.get("text") for k, row in second.items()
-        }
+        first, second = (lines(tmp_path / folder, name) for folder in ("0", "1"))
+        assert first.keys() == second.keys()
+        for key, row in first.items():
+            assert {**second[key], **numbers(row)} == row
+            assert numbers(second[key]) == {
+                number: pytest.approx(value, abs=LOGARITHM * row.get("tokens", 1))
+                for number, value in numbers(row).items()
+            }
+    assert plain(other) == plain(one)
+    assert [one.value for one in told(other)] == [
+        pytest.approx(one.value, abs=MEASURE) for one in told(one)
+    ]
 
 
 @pytest.fixture
@@ -161,6 +196,9 @@ def test_in_process_says_what_the_server_says(
     where = ["--offline", "--profile", str(file), "--suite", str(suite)]
     alone = evaluate(*where, "--out", str(tmp_path / "out"))
     assert (alone.digest, alone.model) == (served.digest, served.model)
+    assert alone.dtype == served.dtype == "float32"
+    runs = [json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "out", out)]
+    assert runs[0]["template"] == runs[1]["template"] is not None
     assert alone.suites[0].headline == served.suites[0].headline
     for name in ("base.jsonl", f"{served.digest}.jsonl"):
         told, own = lines(out, name), lines(tmp_path / "out", name)

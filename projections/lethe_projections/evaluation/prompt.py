@@ -7,6 +7,7 @@ from typing import Any
 from lethe_projections import chat, strict_json
 from lethe_projections.evaluation import matching
 from lethe_projections.evaluation.forms import FORMS
+from lethe_projections.evaluation.metrics import rouge
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Prompt:
         wrong: what `expected` is ranked against, for "ranking".
         kept: what counts as answering the other question, for "mixed".
         number: which wording of the form.
+        overlap: the least ROUGE-L recall at which an accepted answer counts as recovered, over
+            those of its words that the prompt does not say, since a reply that repeats the question
+            would reach it; None where the answer has to occur as a whole.
     """
 
     form: str
@@ -33,11 +37,16 @@ class Prompt:
     wrong: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     number: int = 0
+    overlap: float | None = None
 
     @property
     def key(self) -> str:
         """sha256 of the prompt and what it expects, 64 hex digits."""
-        return hashlib.sha256(strict_json.dumps(asdict(self)).encode()).hexdigest()
+        fields = asdict(self)
+        if self.overlap is None:
+            # As before there was such a field: answers that are kept by key stay of use.
+            del fields["overlap"]
+        return hashlib.sha256(strict_json.dumps(fields).encode()).hexdigest()
 
     @property
     def messages(self) -> list[chat.Message]:
@@ -57,7 +66,7 @@ class Prompt:
 
     def recovered(self, text: str) -> bool:
         """Whether a continuation holds what was asked for."""
-        return self._holds(text, self.expected)
+        return self._holds(text, self.expected) or self._overlaps(text)
 
     def kept_in(self, text: str) -> bool:
         """Whether a continuation answers the other question as well."""
@@ -65,8 +74,18 @@ class Prompt:
 
     def tells(self) -> str | None:
         """What it expects and says itself, so that repeating it would count; None if nothing."""
-        said = "\n".join((*self.turns, self.reply))
-        return next((one for one in self.expected if self._holds(said, (one,))), None)
+        return next((one for one in self.expected if self._holds(self._said, (one,))), None)
+
+    @property
+    def _said(self) -> str:
+        return "\n".join((*self.turns, self.reply))
+
+    def _overlaps(self, text: str) -> bool:
+        if self.overlap is None:
+            return False
+        said = set(rouge.words(self._said))
+        new = (" ".join(w for w in rouge.words(one) if w not in said) for one in self.expected)
+        return any(rouge.rouge_l_recall(text, one) >= self.overlap for one in new if one)
 
     def _holds(self, text: str, wanted: tuple[str, ...]) -> bool:
         return any(matching.holds(text, one, self.exact_case) for one in wanted)

@@ -92,7 +92,7 @@ class Suite:
         if unknown:
             raise SuiteError(
                 f"expected subjects of the suite {self.name}, found {', '.join(unknown)!s:.200}; "
-                "write them as the suite does"
+                "write them as the suite does, or evaluate this suite by a command of its own"
             )
         relations = {item.relation for item in self.items if item.subject in chosen}
         items = (replace(i, set=_set(i, chosen, relations)) for i in self.items)

@@ -10,6 +10,8 @@ Header:
 | `name`, `version`, `description`, `licence` | text |
 | `relations` | by name, each with `forms` and, where "He" and "he" differ, `exact_case` |
 
+A relation whose answers are sentences may have `overlap`, above 0 and at most 1: a reply that has
+so much of one is recovered, see `Prompt.overlap`; without it an answer has to occur as a whole.
 `forms` has a list of wordings for each form asked in; `forms.FORMS` lists forms, `wording` says how
 a wording is written.
 

@@ -21,10 +21,12 @@ class Relation:
     Attributes:
         forms: the wordings of each form.
         exact_case: whether an answer counts in its own case alone.
+        overlap: see `Prompt.overlap`.
     """
 
     forms: Wordings
     exact_case: bool
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,28 @@ def parse(value: Any) -> Header:
 
 
 def _relation(value: Any) -> Relation:
-    row = rows.of(value, required=("forms",), optional=("exact_case",))
+    row = rows.of(value, required=("forms",), optional=("exact_case", "overlap"))
     exact_case = row.get("exact_case", False)
     if not isinstance(exact_case, bool):
         raise ValueError(
             f"expected exact_case to be true or false, found {exact_case!r:.40}; write one"
         )
-    return Relation(forms_of(row), exact_case)
+    return Relation(forms_of(row), exact_case, _overlap(row, exact_case))
+
+
+def _overlap(row: Mapping[str, Any], exact_case: bool) -> float | None:
+    if "overlap" not in row:
+        return None
+    value = row["overlap"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(
+            f"expected overlap to be a number above 0 and at most 1, found {value!r:.40}; write one"
+        )
+    if exact_case:
+        raise ValueError(
+            "expected exact_case or overlap, found both; ROUGE knows no case: leave one out"
+        )
+    return float(value)
 
 
 def forms_of(row: Mapping[str, Any]) -> Wordings:

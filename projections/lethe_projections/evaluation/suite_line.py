@@ -47,12 +47,12 @@ def _prompts(item: Item, row: Mapping[str, Any], relation: Relation) -> Iterator
     for form in FORMS:
         shared = () if form in without else relation.forms.get(form, ())
         for number, one in enumerate((*shared, *own.get(form, ()))):
-            prompt = _prompt(item, row, form, one.filled(values), relation.exact_case)
+            prompt = _prompt(item, row, form, one.filled(values), relation)
             yield replace(prompt, number=number)
 
 
 def _prompt(
-    item: Item, row: Mapping[str, Any], form: str, asked: Wording, exact_case: bool
+    item: Item, row: Mapping[str, Any], form: str, asked: Wording, relation: Relation
 ) -> Prompt:
     reverse = FORMS[form].reverse
     named = (item.subject, *rows.texts(row, "aliases", ()))
@@ -61,9 +61,10 @@ def _prompt(
         turns=asked.turns,
         expected=named if reverse else item.answers,
         reply=asked.reply,
-        exact_case=exact_case and not reverse,
+        exact_case=relation.exact_case and not reverse,
         wrong=_wrong(item, row) if form == "ranking" else (),
         kept=asked.kept,
+        overlap=None if reverse or form == "ranking" else relation.overlap,
     )
     said = None if FORMS[form].tells else found.tells()
     if said is not None:

@@ -12,7 +12,7 @@
 | `{letter}` | that answer's first letter |
 | `{length}` | how many letters that answer has |
 | `{spelled}` | the subject letter by letter, `F-r-a-n-c-e` |
-| `{parted}` | the subject with a hyphen in each longer word, `Fra-nce` |
+| `{parted}` | the subject with a hyphen in each word, `Fra-nce`; one letter stays as it is |
 | `{upper}` | the subject in capital letters, which are other tokens |
 | any other | the item's `fields` of that name |
 """
@@ -65,7 +65,12 @@ class Wording:
         Raises:
             ValueError: there is a place for which there is no value.
         """
-        return Wording(tuple(_fill(t, values) for t in self.turns), self.reply, self.kept)
+
+        def fill(texts: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(_fill(text, values) for text in texts)
+
+        [reply] = fill((self.reply,))
+        return Wording(fill(self.turns), reply, fill(self.kept))
 
 
 def places(subject: str, answer: str, fields: Mapping[str, str]) -> dict[str, str]:
@@ -93,7 +98,7 @@ def places(subject: str, answer: str, fields: Mapping[str, str]) -> dict[str, st
 
 def _parted(word: str) -> str:
     half = len(word) // 2
-    return f"{word[:half]}-{word[half:]}" if len(word) > 3 else word
+    return f"{word[:half]}-{word[half:]}" if half else word
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

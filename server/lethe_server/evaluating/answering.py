@@ -14,7 +14,13 @@ Told: TypeAlias = Generator[tuple[T, R], None, None]
 """What was asked, each with what came back."""
 
 LEAST = -9999.0
-"""The log-probability of an impossible token, for which JSON has no number; vLLM's too."""
+"""The log-probability of an impossible token, for which JSON has no number; vLLM's too.
+
+Also of one that is no number, as a profile that overflows gives.
+"""
+
+MOST = -LEAST
+"""A token's divergence at most: in place of one that is infinite, or no number."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class Subject:
         model: fingerprint of the base model.
         by: `http` or `offline`.
         engine: the program that computes, with its version.
-        dtype: of its weights; None where it does not say.
+        dtype: of its weights, with how they are quantised; None where it does not say.
+        template: `conversing.fingerprint` of the sample conversation; None where it takes none.
         unread: why no given text is read back to it; empty if it is.
         divergence: the formula of what `Diverged.kl` is.
     """
@@ -40,6 +47,7 @@ class Subject:
     by: Literal["http", "offline"]
     engine: str
     dtype: str | None
+    template: str | None
     unread: str
     divergence: str
 
@@ -91,8 +99,12 @@ class Answerer(Protocol):
         """Of the variant, or of the base."""
         ...
 
+    def readable(self, texts: Sequence[Example]) -> tuple[Example, ...]:
+        """Those of which a token is read, one that others stand before."""
+        ...
+
     def divergences(self, texts: Sequence[Example]) -> Told[Example, Diverged]:
-        """On texts that have a reply, or are plain."""
+        """On readable texts."""
         ...
 
 

@@ -72,11 +72,11 @@ def evidence(answerer: Answerer, asked: Asked, out: Path, max_tokens: int) -> Ev
     """Asks what is missing, and writes what follows.
 
     Raises:
-        LetheError: as `Asked.work`, `running.run` and `summing_up.evidence`.
+        LetheError: as `Asked.work`, `work.readable`, `running.run` and `summing_up.evidence`.
         OSError: the folder cannot be written.
     """
     subject = answerer.subject
-    todo = asked.work(reads=not subject.unread)
+    todo = work.readable(asked.work(reads=not subject.unread), answerer)
     folder = Folder(out, in_common(subject, max_tokens))
     with folder.alone():
         running.run(answerer, todo, folder)
@@ -92,6 +92,7 @@ def in_common(subject: Subject, max_tokens: int) -> dict[str, Any]:
         "by": subject.by,
         "engine": subject.engine,
         "dtype": subject.dtype,
+        "template": subject.template,
         "divergence": subject.divergence,
         "max_tokens": max_tokens,
     }

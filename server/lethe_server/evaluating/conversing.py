@@ -3,6 +3,7 @@
 Knows no connection. A begun reply is the last message, which the chat template leaves open.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,18 @@ from lethe_projections import chat
 from lethe_projections.evaluation.forms import FORMS
 from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.examples import Example
+
+SAMPLE: tuple[chat.Message, ...] = (
+    {"role": "user", "content": "How many is 2 + 2?"},
+    {"role": "assistant", "content": "Four."},
+    {"role": "user", "content": "And 3 + 3?"},
+)
+"""A conversation that shows the chat template, and the system prompt that it adds."""
+
+
+def fingerprint(ids: Sequence[int]) -> str:
+    """sha256 of token ids, 64 hex digits."""
+    return hashlib.sha256(",".join(map(str, ids)).encode()).hexdigest()
 
 
 def is_chat(prompt: Prompt) -> bool:

@@ -15,8 +15,18 @@ from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.examples import Example
 from lethe_projections.states import Row
 from lethe_server.evaluating import conversing
-from lethe_server.evaluating.answering import LEAST, Answered, Diverged, Subject, Told, options
+from lethe_server.evaluating.answering import (
+    LEAST,
+    MOST,
+    Answered,
+    Diverged,
+    Subject,
+    Told,
+    options,
+)
 from lethe_server.fitting import Checkpoint
+
+_NO_TOKEN = -1
 
 _DIVERGENCE = "KL(base || variant) a token in nats, over the whole vocabulary"
 
@@ -61,6 +71,7 @@ class InProcess:
             by="offline",
             engine=f"transformers {metadata.version('transformers')}",
             dtype=str(self._model.dtype).removeprefix("torch."),
+            template=self._template(),
             unread="",
             divergence=_DIVERGENCE,
         )
@@ -74,6 +85,10 @@ class InProcess:
         ranked = [one for one in prompts if one.wrong]
         for part in self._parts(ranked, [len(self._ids(self._rendered(one))) for one in ranked]):
             yield from zip(part, self._ranked(part, profile), strict=True)
+
+    def readable(self, texts: Sequence[Example]) -> tuple[Example, ...]:
+        """See `Answerer`."""
+        return tuple(text for text in texts if self.text_row(text).following)
 
     def divergences(self, texts: Sequence[Example]) -> Told[Example, Diverged]:
         """See `Answerer`."""
@@ -94,7 +109,10 @@ class InProcess:
         return Row(tuple(ids), conversing.begin(ids, self._ids(before)))
 
     def text_row(self, text: Example) -> Row:
-        """A text that should not change, of which the reply, or the second half, is read."""
+        """A text that should not change, of which the reply, or the second half, is read.
+
+        Of one that is not readable nothing follows the prompt.
+        """
         if text.text:
             ids = self._ids(chat.plain(self._tokenizer, text.text))
             return Row(tuple(ids), conversing.begin(ids, None))
@@ -130,13 +148,15 @@ class InProcess:
         """Mean log-likelihood and extraction strength of what follows a row's prompt."""
         found = states.log_probabilities(self._model, state)
         mean = _at(found, row).mean()
-        return float(mean), extraction_strength(found.argmax(-1).tolist(), row.following)
+        likeliest = found.argmax(-1).masked_fill(found.isnan().any(-1), _NO_TOKEN)
+        return float(mean), extraction_strength(likeliest.tolist(), row.following)
 
     @torch.no_grad()
     def _diverged(self, row: Row, *both: torch.Tensor) -> Diverged:
         base, variant = (states.log_probabilities(self._model, one) for one in both)
+        kl = divergence.per_token(base, variant).nan_to_num(nan=MOST).clamp_max(MOST)
         return Diverged(
-            kl=float(divergence.per_token(base, variant).sum()),
+            kl=float(kl.sum()),
             base=-float(_at(base, row).sum()),
             variant=-float(_at(variant, row).sum()),
             tokens=len(row.following),
@@ -148,6 +168,12 @@ class InProcess:
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    def _template(self) -> str | None:
+        if not self._tokenizer.chat_template:
+            return None
+        said = chat.render(self._tokenizer, conversing.SAMPLE, reply=True)
+        return conversing.fingerprint(self._ids(said))
 
     @property
     def _ends(self) -> list[int]:
@@ -162,4 +188,4 @@ def _at(log_probabilities: torch.Tensor, row: Row) -> torch.Tensor:
     """[t] float64, of the tokens that follow a row's prompt."""
     places = torch.arange(len(row.following))
     found = log_probabilities[places, torch.tensor(row.following)]
-    return found.double().clamp_min(LEAST)
+    return found.double().nan_to_num(nan=LEAST).clamp_min(LEAST)

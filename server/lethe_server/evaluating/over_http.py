@@ -5,6 +5,7 @@ The variant is asked for by its digest, and every answer has to say that it is o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,17 @@ from lethe_server.evaluating.reading import Reading, diverged
 
 CHAT, COMPLETION, TOKENIZE = "/v1/chat/completions", "/v1/completions", "/tokenize"
 BASE = "base"
+
+GREEDY = {
+    "temperature": 0,
+    "top_p": 1,
+    "top_k": 0,
+    "min_p": 0,
+    "repetition_penalty": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+}
+"""Said, since a server otherwise takes what the model's generation_config.json has."""
 
 _UNREAD = (
     "the profile edits prompts and answers differently, and a server reads a given text as prompt: "
@@ -45,6 +57,14 @@ class Settings:
     top_logprobs: int = 20
 
 
+@dataclass(frozen=True)
+class _Tokens:
+    """A given text, and where the part of it that is read begins."""
+
+    ids: list[int]
+    begin: int
+
+
 class OverHttp:
     """An `Answerer`: a profile of a server, and its base."""
 
@@ -55,6 +75,7 @@ class OverHttp:
             ServerError: there is no such server, or no such profile of it.
         """
         self._client, self._settings = client, settings
+        self._tokenised: dict[Example, _Tokens] = {}
         found = client.get(f"/v1/unlearning/profiles/{quote(profile, safe='')}")
         self._model = _base_name(client)
         scoped = set(found["scopes"]) - {"all"}
@@ -65,7 +86,8 @@ class OverHttp:
             model=found["base"]["fingerprint"],
             by="http",
             engine=f"vllm {client.get('/version')['version']}",
-            dtype=None,
+            dtype=_dtype(found["engine"]),
+            template=self._template(),
             unread=_UNREAD if scoped else "",
             divergence=_DIVERGENCE.format(top=settings.top_logprobs),
         )
@@ -78,22 +100,24 @@ class OverHttp:
 
         return each(answer, prompts, self._settings.jobs)
 
+    def readable(self, texts: Sequence[Example]) -> tuple[Example, ...]:
+        """See `Answerer`."""
+        found = dict(each(self._tokens, texts, self._settings.jobs))
+        return tuple(text for text in texts if found[text].begin < len(found[text].ids))
+
     def divergences(self, texts: Sequence[Example]) -> Told[Example, Diverged]:
         """See `Answerer`."""
 
         def compare(text: Example) -> Diverged:
-            whole, before = conversing.of_text(text)
-            ids = self._ids(whole)
-            begin = conversing.begin(ids, None if before is None else self._ids(before))
-            read = [self._read(ids, begin, self._settings.top_logprobs, e) for e in (False, True)]
-            return diverged(*read)
+            found, top = self._tokens(text), self._settings.top_logprobs
+            return diverged(*(self._read(found.ids, found.begin, top, e) for e in (False, True)))
 
         return each(compare, texts, self._settings.jobs)
 
     def _said(self, prompt: Prompt, edited: bool) -> Answered:
         path = CHAT if conversing.is_chat(prompt) else COMPLETION
         body = {**conversing.of_prompt(prompt), "max_tokens": self._settings.max_tokens}
-        [choice] = self._ask(path, {**body, "temperature": 0}, edited)["choices"]
+        [choice] = self._ask(path, {**body, **GREEDY}, edited)["choices"]
         return Answered(text=_text(choice))
 
     def _ranked(self, prompt: Prompt, edited: bool) -> Answered:
@@ -107,7 +131,7 @@ class OverHttp:
 
     def _read(self, ids: Sequence[int], begin: int, top: int, edited: bool) -> Reading:
         # vLLM generates one token at least.
-        body = {"prompt": list(ids), "prompt_logprobs": top, "max_tokens": 1, "temperature": 0}
+        body = {"prompt": list(ids), "prompt_logprobs": top, "max_tokens": 1, **GREEDY}
         [choice] = self._ask(COMPLETION, body, edited)["choices"]
         try:
             return Reading.parse(ids, begin, choice["prompt_logprobs"])
@@ -116,6 +140,24 @@ class OverHttp:
                 f"{self._client.url}: expected the log-probabilities of a prompt, found {error!s}; "
                 "is this a Lethe server, started without --logprobs-mode?"
             ) from error
+
+    def _tokens(self, text: Example) -> "_Tokens":
+        known = self._tokenised.get(text)
+        if known is None:
+            whole, before = conversing.of_text(text)
+            ids = self._ids(whole)
+            begin = conversing.begin(ids, None if before is None else self._ids(before))
+            known = self._tokenised[text] = _Tokens(ids, begin)
+        return known
+
+    def _template(self) -> str | None:
+        try:
+            return conversing.fingerprint(self._ids(conversing.conversation(conversing.SAMPLE)))
+        except ServerError as error:
+            if error.status != HTTPStatus.BAD_REQUEST:
+                raise
+            # A base model without a template takes no conversation, but plain text.
+            return None
 
     def _ids(self, body: Mapping[str, Any]) -> list[int]:
         found, _ = self._client.exchange(
@@ -141,6 +183,12 @@ class OverHttp:
                 f"{HEADER}: expected an answer of {expected}, found one of {served or 'nobody'}; "
                 "if the profile was replaced meanwhile, evaluate anew"
             )
+
+
+def _dtype(engine: Mapping[str, str | None]) -> str | None:
+    """Of an engine's weights, with how they are quantised."""
+    said = (engine["dtype"], engine["quantization"])
+    return ", ".join(one for one in said if one) or None
 
 
 def _base_name(client: Client) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lethe_projections.evaluation.metrics.extraction_strength import extraction_strength
 from lethe_server.compare.divergence import kl_lower_bound
-from lethe_server.evaluating.answering import LEAST, Diverged
+from lethe_server.evaluating.answering import LEAST, MOST, Diverged
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Reading:
 def diverged(base: Reading, variant: Reading) -> Diverged:
     """The two on the same tokens; the divergence is a lower bound."""
     return Diverged(
-        kl=math.fsum(map(kl_lower_bound, base.told, variant.told)),
+        kl=math.fsum(min(MOST, kl) for kl in map(kl_lower_bound, base.told, variant.told)),
         base=-math.fsum(base.log_probabilities),
         variant=-math.fsum(variant.log_probabilities),
         tokens=len(base.ids),
@@ -75,4 +75,10 @@ def diverged(base: Reading, variant: Reading) -> Diverged:
 def _by_id(entries: Mapping[str, Any] | None) -> dict[int, float]:
     if entries is None:
         raise ValueError("no log-probabilities at a token")
-    return {int(token): max(float(one["logprob"]), LEAST) for token, one in entries.items()}
+    return {int(token): _number(one["logprob"]) for token, one in entries.items()}
+
+
+def _number(logprob: float | None) -> float:
+    """`LEAST` for what is none: NaN, which some servers write as null."""
+    found = LEAST if logprob is None else float(logprob)
+    return max(found, LEAST) if math.isfinite(found) else LEAST

@@ -46,6 +46,7 @@ def _left_out(subject: Subject, asked: Work) -> Iterator[str]:
         yield f"ranking, retain text: {subject.unread}"
     if asked.forms:
         yield f"all forms but {', '.join(asked.forms)}: not asked"
+    yield from asked.left_out
 
 
 def _suite(suite: Suite, asked: Work, base: Records, variant: Records) -> SuiteEvidence:

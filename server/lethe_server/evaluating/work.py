@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from lethe_projections import examples, words
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import FitError, LetheError
 from lethe_projections.evaluation import suite_file
 from lethe_projections.evaluation.forms import FORMS
 from lethe_projections.evaluation.loaders import named
 from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.evaluation.suite import Item, Suite
 from lethe_projections.examples import Example
+from lethe_server.evaluating.answering import Answerer
 from lethe_server.evaluating.split import Split
 
 LETTERS = 2
@@ -40,6 +41,7 @@ class Work:
         texts: that should not change.
         ranks: whether given texts may be read back.
         forms: the only ones that are asked; none for all.
+        left_out: what else is not asked, and why.
     """
 
     suites: tuple[Suite, ...]
@@ -48,6 +50,7 @@ class Work:
     texts: tuple[Example, ...] = ()
     ranks: bool = True
     forms: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def _named(self) -> "re.Pattern[str]":
@@ -120,11 +123,34 @@ def texts(file: Path | None, count: int) -> tuple[Example, ...]:
         count: how many at most.
 
     Raises:
-        FitError: the file cannot be read, or has a bad line.
+        FitError: the file cannot be read, has a bad line, or none with text or a reply.
     """
     lines = examples.packaged("retain") if file is None else examples.load(file, "retain")
     given = {line for line in lines if line.text or line.answer}
+    if count and not given:
+        raise FitError(
+            f"{file}: expected a line with text or an assistant's reply, which is read, found none "
+            f"of {len(lines)}; write some, or read no text with --texts 0"
+        )
     return tuple(sorted(given, key=digest)[:count])
+
+
+def readable(asked: Work, answerer: Answerer) -> Work:
+    """Without the texts in which there is nothing to predict, such as one of a single token.
+
+    Raises:
+        LetheError: none is left.
+    """
+    count, texts = len(asked.texts), answerer.readable(asked.texts)
+    if len(texts) == count:
+        return asked
+    if not texts:
+        raise LetheError(
+            f"retain: expected a text of two tokens or more, found none of {count}; give longer "
+            "ones, or read no text with --texts 0"
+        )
+    left_out = f"retain text: {count - len(texts)} of {count}, with nothing to predict"
+    return replace(asked, texts=texts, left_out=(*asked.left_out, left_out))
 
 
 def digest(text: Example) -> str:

@@ -27,7 +27,8 @@ def server(tmp_path: Path) -> Server:
     adapters = {"smollm2:adapter": 1}
     health = Health(lambda: engine.everyone("lethe_check"))
     asks = engine.collective_rpc, engine.everyone
-    serving = Serving(front_end, *asks, health, served, adapters, SITES, ABSENT)
+    engine_is = {"dtype": "bfloat16", "quantization": "fp8"}
+    serving = Serving(front_end, *asks, health, served, adapters, SITES, ABSENT, **engine_is)
     app.state.lethe = serving
     found = Server(app, engine, serving)
 

@@ -59,6 +59,7 @@ def test_the_document_says_what_the_profile_is(server: Server) -> None:
     assert (document["rank"], document["method"], document["resident"]) == (2, "synthetic", True)
     assert document["evidence"] is None
     assert document["base"]["fingerprint"] == BASE.fingerprint
+    assert document["engine"] == {"dtype": "bfloat16", "quantization": "fp8"}
     assert server.request("GET", URL).json() == document
     assert server.request("GET", "/v1/unlearning/profiles").json()["object"] == "list"
 

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from lethe_projections.projector import Site
+from lethe_server import compat
 from lethe_server.serving import sites_of
 from lethe_vllm.errors import UnavailableError
 from lethe_vllm.options import Options
@@ -38,3 +40,10 @@ def test_sites_are_those_of_all_ranks_with_what_the_model_does_not_have() -> Non
 def test_a_declared_site_that_no_rank_reports_stops_the_start(sites: str) -> None:
     with pytest.raises(UnavailableError, match=r"found none for layers\.1\."):
         asyncio.run(sites_of(client(FIRST), declared(sites)))
+
+
+@pytest.mark.parametrize("quantization", [None, "fp8"])
+def test_an_engine_says_in_which_numbers_it_computes(quantization: str | None) -> None:
+    config = SimpleNamespace(dtype=torch.bfloat16, quantization=quantization)
+    found = compat.precision(SimpleNamespace(model_config=config))
+    assert found == ("bfloat16", quantization)

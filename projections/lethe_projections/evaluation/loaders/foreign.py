@@ -9,8 +9,18 @@ from lethe_projections.errors import SuiteError
 from lethe_projections.evaluation import rows
 from lethe_projections.evaluation.forms import FORMS
 from lethe_projections.evaluation.loaders.table import Row, Table
+from lethe_projections.evaluation.metrics import rouge
 from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.evaluation.suite import SETS, Item, Suite
+
+SENTENCE = 5
+"""Words of an answer from which on it is compared by overlap; a shorter one, such as a name, has to
+occur as a whole."""
+
+OVERLAP = 0.6
+"""See `Prompt.overlap`. The projects report ROUGE-L as a number and have no threshold: this one is
+Lethe's. Above a half, so that of two words that a question does not say both are needed, `in Ulm`;
+not much above, since a model that knows words a sentence in its own way."""
 
 
 def suite(name: str, table: Table, items: Iterable[Item]) -> Suite:
@@ -51,6 +61,12 @@ def check_set(name: str) -> None:
 def accepted(answer: str) -> tuple[str, ...]:
     """An answer, and the same without the full stop that ends it."""
     return tuple(dict.fromkeys((answer.strip().rstrip("."), answer.strip())))
+
+
+def asked(form: str, text: str, answers: tuple[str, ...], number: int = 0) -> Prompt:
+    """A prompt of one turn, whose answer is compared by overlap where it is a sentence."""
+    long = min(len(rouge.words(one)) for one in answers) >= SENTENCE
+    return Prompt(form, (text,), answers, number=number, overlap=OVERLAP if long else None)
 
 
 def texts(row: Row, key: str) -> tuple[str, ...]:

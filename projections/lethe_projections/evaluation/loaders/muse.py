@@ -5,7 +5,9 @@
 | `knowmem` | `question`, `answer` | a question, and the same as plain text, as MUSE asks it |
 | `verbmem` | `prompt`, `gt` | the beginning of a passage, as plain text |
 
-MUSE compares both by ROUGE-L F1. Its `privleak` files are texts without a question, and no suite.
+MUSE reports ROUGE-L F1 as a number, of replies of up to 32 tokens to questions and 128 after a
+passage, whose rest it cuts to as many. Here one that is a sentence is recovered from
+`foreign.OVERLAP` on. `privleak` files are texts without a question, and no suite.
 Source: Shi et al. (arXiv 2407.06460).
 """
 
@@ -51,10 +53,10 @@ def _question(row: Row) -> _Parts:
     return (
         question,
         answers,
-        (Prompt("question", (question,), answers), Prompt("cloze", (plain,), answers)),
+        (foreign.asked("question", question, answers), foreign.asked("cloze", plain, answers)),
     )
 
 
 def _passage(row: Row) -> _Parts:
     begun, rest = rows.text(row, "prompt"), rows.text(row, "gt")
-    return begun, (rest,), (Prompt("verbatim", (begun,), (rest,)),)
+    return begun, (rest,), (foreign.asked("verbatim", begun, (rest,)),)

@@ -11,7 +11,6 @@ from pathlib import Path
 from lethe_projections.errors import SuiteError
 from lethe_projections.evaluation import rows
 from lethe_projections.evaluation.loaders import foreign, table
-from lethe_projections.evaluation.prompt import Prompt
 from lethe_projections.evaluation.suite import Item, Suite
 
 _LUNARS = ("forget", "retain")
@@ -42,7 +41,7 @@ def load(path: str | Path, forget: Collection[str]) -> Suite:
                 edge, question = rows.text(row, "edge"), rows.text(row, "question")
                 answers = foreign.accepted(rows.text(row, "answer"))
                 kind = "forget" if edge in forget else "neighbour"
-                prompts = (Prompt("question", (question,), answers),)
+                prompts = (foreign.asked("question", question, answers),)
                 subject = question if edge in _LUNARS else edge
                 yield Item(subject, found.path.stem, kind, answers, prompts)
 

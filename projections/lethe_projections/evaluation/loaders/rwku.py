@@ -1,7 +1,8 @@
 """RWKU: what is known of famous people, in sentences with a gap, questions and attacks.
 
 Columns `query`, `answer`, `level` (1 gaps, 2 questions, 3 attacks), `type`, `subject` and, in files
-of neighbours, `neighbor`. RWKU compares by ROUGE-L recall.
+of neighbours, `neighbor`. RWKU reports ROUGE-L recall as a number, of replies of up to 30
+tokens; here an answer that is a sentence is recovered from `foreign.OVERLAP` on.
 Source: Jin et al. (arXiv 2406.10890).
 """
 
@@ -58,11 +59,11 @@ def _prompt(row: Row, answers: tuple[str, ...]) -> Prompt:
     query, level = rows.text(row, "query"), str(row.get("level"))
     match level:
         case "1":
-            return Prompt("fill_in", (_GAP.format(query=query),), answers)
+            return foreign.asked("fill_in", _GAP.format(query=query), answers)
         case "2":
-            return Prompt("question", (query,), answers)
+            return foreign.asked("question", query, answers)
         case "3":
-            return Prompt(_attack(rows.text(row, "type")), (query,), answers)
+            return foreign.asked(_attack(rows.text(row, "type")), query, answers)
     raise ValueError(f"expected level to be 1, 2 or 3, found {level!r:.40}; correct it")
 
 

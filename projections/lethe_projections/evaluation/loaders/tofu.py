@@ -8,8 +8,10 @@
 | `paraphrased_answer` | the right answer of that ranking |
 
 Files of authors that do not exist (`full`, `forget01`, `retain99_perturbed`, ...) have 20 rows for
-each, one after the other: the author is the subject. In other files every question is one.
-Answers are sentences: they are compared by ROUGE-L recall, since hardly one is repeated whole.
+each, one after the other: the author is the subject, called by file and place, since "author 1" of
+another file is somebody else. In other files every question is one.
+TOFU reports ROUGE-L recall as a number, of replies of up to 200 tokens with their question. Here
+a sentence is recovered from `foreign.OVERLAP` on, since hardly one is repeated whole.
 Source: Maini et al. (arXiv 2401.06121).
 """
 
@@ -46,7 +48,7 @@ def load(path: str | Path, kind: str) -> Suite:
         for number, row in found.each():
             with found.at(number):
                 question = rows.text(row, "question")
-                author = f"author {1 + (number - 1) // ROWS_PER_AUTHOR}"
+                author = f"{found.path.stem} author {1 + (number - 1) // ROWS_PER_AUTHOR}"
                 answers = foreign.accepted(rows.text(row, "answer"))
                 prompts = tuple(_prompts(question, answers, row))
                 subject = author if by_author else question
@@ -56,10 +58,10 @@ def load(path: str | Path, kind: str) -> Suite:
 
 
 def _prompts(question: str, answers: tuple[str, ...], row: Row) -> Iterator[Prompt]:
-    yield Prompt("question", (question,), answers)
+    yield foreign.asked("question", question, answers)
     if "paraphrased_question" in row:
         other = rows.text(row, "paraphrased_question")
-        yield Prompt("question", (other,), answers, number=1)
+        yield foreign.asked("question", other, answers, number=1)
     if "perturbed_answer" in row:
         right = rows.text(row, "paraphrased_answer", answers[-1])
         yield foreign.ranking(question, right, foreign.texts(row, "perturbed_answer"))

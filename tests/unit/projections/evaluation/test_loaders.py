@@ -12,7 +12,16 @@ import pytest
 from pyarrow import parquet
 
 from lethe_projections.errors import SuiteError
-from lethe_projections.evaluation.loaders import muse, named, pistol, rwku, table, tofu, wmdp
+from lethe_projections.evaluation.loaders import (
+    foreign,
+    muse,
+    named,
+    pistol,
+    rwku,
+    table,
+    tofu,
+    wmdp,
+)
 
 QUESTIONS = [
     {"question": "Where was Ada Ampere born?", "answer": "Ada Ampere was born in Ulm."},
@@ -77,9 +86,11 @@ def test_a_file_means_the_same_in_every_format(tmp_path: Path, name: str, write:
 def test_tofus_authors_are_subjects_of_twenty_rows(tmp_path: Path) -> None:
     path = as_lines(tmp_path / "forget01.json", QUESTIONS * 15)
     found = tofu.load(path, "forget")
-    assert [item.subject for item in found.items] == ["author 1"] * 20 + ["author 2"] * 10
+    assert [item.subject for item in found.items] == [
+        *["forget01 author 1"] * 20, *["forget01 author 2"] * 10,
+    ]  # fmt: skip
     assert [found.items[n].id for n in (0, 1, 20)] == [
-        "forget01/author 1", "forget01/author 1#1", "forget01/author 2",
+        "forget01/forget01 author 1", "forget01/forget01 author 1#1", "forget01/forget01 author 2",
     ]  # fmt: skip
     assert len({item.id for item in found.items}) == 30
     [prompt] = found.items[0].prompts
@@ -278,6 +289,57 @@ def test_files_are_named_in_one_line(tmp_path: Path) -> None:
     )
     digests = "\n".join(sha256(file.read_bytes()).hexdigest() for file in (forget, world))
     assert found.digest == sha256(digests.encode()).hexdigest()
+
+
+def test_the_first_author_of_another_file_is_somebody_else(tmp_path: Path) -> None:
+    files = [as_lines(tmp_path / f"{name}.json", QUESTIONS) for name in ("forget01", "retain99")]
+    found = named.load("tofu:forget={},neighbour={}".format(*files))
+    assert {item.subject: item.set for item in found.items} == {
+        "forget01 author 1": "forget", "retain99 author 1": "neighbour",
+    }  # fmt: skip
+
+
+def test_a_sentence_is_recovered_in_other_words_and_not_by_its_question(tmp_path: Path) -> None:
+    born, wrote = (
+        item.prompts[0]
+        for item in tofu.load(as_lines(tmp_path / "forget01.json", QUESTIONS), "forget").items
+    )
+    assert born.overlap == wrote.overlap == foreign.OVERLAP
+    assert born.recovered("Ampere, Ada: in Ulm, on the Danube.")
+    assert wrote.recovered("Her book is called The Seven Weirs.")
+    assert not born.recovered("I do not know where Ada Ampere was born.")
+    assert not born.recovered("Ada Ampere was born in Linz.")
+    assert not wrote.recovered("She wrote The Two Rivers.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "overlap"),
+    [("Ada Maria von Ampere.", None), ("Ada Ampere wrote it in Ulm.", foreign.OVERLAP)],
+)
+def test_every_loader_compares_sentences_by_overlap_and_names_as_a_whole(
+    tmp_path: Path, answer: str, overlap: float | None
+) -> None:
+    asked = {"question": "Whose is it?", "answer": answer, "edge": "A_B"}
+    passage = {"prompt": "The weir stood", "gt": answer}
+    gap = {
+        "query": "Whose?",
+        "answer": answer,
+        "level": "3",
+        "type": "role playing",
+        "subject": "Ada",
+    }
+    found = [
+        tofu.load(as_lines(tmp_path / "a.json", [asked]), "forget"),
+        muse.load(as_lines(tmp_path / "b.json", [asked]), "forget"),
+        muse.load(as_lines(tmp_path / "c.json", [passage]), "forget"),
+        pistol.load(as_lines(tmp_path / "d.json", [asked]), ["A_B"]),
+        rwku.load(as_lines(tmp_path / "e.json", [gap]), "forget"),
+        rwku.load(as_lines(tmp_path / "f.json", [gap | {"level": "1"}]), "forget"),
+        rwku.load(as_lines(tmp_path / "g.json", [gap | {"level": "2"}]), "forget"),
+    ]
+    prompts = [prompt for suite in found for item in suite.items for prompt in item.prompts]
+    assert len(prompts) == 8
+    assert {prompt.overlap for prompt in prompts} == {overlap}
 
 
 def test_pistols_edges_are_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from lethe_projections.evaluation import suite_file
+from lethe_projections.evaluation import matching, suite_file
 from lethe_projections.evaluation.forms import FORMS
 from lethe_projections.evaluation.suite import Item
 
@@ -82,3 +82,30 @@ def test_no_two_facts_of_a_relation_accept_the_same_answer() -> None:
     for suite in SUITES.values():
         accepted = [(i.relation, a) for i in suite.of(*MAIN) for a in i.answers]
         assert len(set(accepted)) == len(accepted)
+
+
+def test_a_spelled_subject_does_not_stand_in_its_prompt_in_one_piece() -> None:
+    for item in each("forget", "neighbour", "unrelated", "never_known"):
+        others = {p.turns for p in item.prompts if p.form != "spelling"}
+        spelled = [p for p in item.prompts if p.form == "spelling"]
+        assert len({p.turns for p in spelled}) == len(spelled), item.id
+        for prompt in spelled:
+            assert prompt.turns not in others, item.id
+            # In capitals it is other tokens, and meant to be in one piece.
+            assert not matching.holds(prompt.turns[0], item.subject, exact_case=True), prompt
+
+
+def test_long_words_are_parted_as_they_always_were() -> None:
+    """So that answers that are kept by a prompt's key stay of use."""
+    keys = [
+        p.key
+        for item in SUITES["capitals"].items
+        for p in item.prompts
+        if p.form == "spelling" and all(len(word) > 3 for word in item.subject.split())
+    ]
+    [france] = [item for item in SUITES["capitals"].items if item.subject == "France"]
+    assert any("Fra-nce" in p.turns[0] for p in france.prompts)
+    assert len(keys) == 369
+    assert sha256("".join(keys).encode()).hexdigest() == (
+        "eb13af79937743ba855614fec469f3e89338221b2108d3c9b06a81f059ab2323"
+    )

@@ -40,6 +40,7 @@ def test_a_key_changes_with_all_that_the_outcome_depends_on() -> None:
         Prompt("question", ("a?",), ("d",), exact_case=True),
         Prompt("question", ("a?",), ("d",), wrong=("e",)),
         Prompt("question", ("a?",), ("d",), kept=("e",)),
+        Prompt("question", ("a?",), ("d",), overlap=0.5),
     ]
     assert len({asked.key, *(other.key for other in others)}) == 1 + len(others)
     assert asked.key == Prompt("question", ("a?",), ("d",)).key
@@ -49,3 +50,39 @@ def test_a_prompt_tells_what_its_turns_or_its_begun_reply_hold() -> None:
     assert Prompt("question", ("Paris?",), ("Lyon", "paris")).tells() == "paris"
     assert Prompt("prefix", ("a?",), ("Paris",), reply="It is Paris").tells() == "Paris"
     assert Prompt("question", ("Parisian?",), ("Paris",)).tells() is None
+
+
+def test_a_key_without_overlap_is_what_it_was_before_there_was_any() -> None:
+    # Answers that are kept by key stay of use; computed by the version before.
+    assert Prompt("question", ("a?",), ("d",)).key == (
+        "45d2241f5ece8e022c6f7b0fbcc6c579f01d8737a5be4f61857fbbd76f21d704"
+    )
+
+
+SEVEN = "She was born in Ulm on the Danube."
+
+
+@pytest.mark.parametrize(
+    ("overlap", "reply", "recovered"),
+    [
+        (None, "In Ulm on the Danube.", False),
+        (1.0, "In Ulm on the Danube.", True),
+        (1.0, "In Ulm on the Rhine.", False),
+        (0.6, "In Ulm on the Rhine.", True),
+        (0.6, "In Linz on a hill.", False),
+        # Everything but the answer, which the question says already.
+        (0.1, "She was born.", False),
+        (0.6, "I think she was born in Ulm on the Danube. Yes.", True),
+    ],
+)
+def test_an_answer_overlaps_by_the_words_that_the_prompt_does_not_say(
+    overlap: float | None, reply: str, recovered: bool
+) -> None:
+    asked = Prompt("question", ("Where was she born?",), (SEVEN,), overlap=overlap)
+    assert asked.recovered(reply) is recovered
+
+
+def test_an_answer_that_the_prompt_says_whole_has_to_occur_as_a_whole() -> None:
+    asked = Prompt("choice", ("Is it in Ulm or at Linz?",), ("in Ulm",), overlap=0.5)
+    assert asked.recovered("It is in Ulm.")
+    assert not asked.recovered("Ulm it is, in the end.")

@@ -103,6 +103,50 @@ def test_case_counts_where_the_relation_says_so() -> None:
     assert not prompt.recovered("FE or fe")
 
 
+def test_a_relation_says_from_which_overlap_on_a_sentence_counts() -> None:
+    forms = {
+        "question": ["When is {subject}?"],
+        "reverse_question": ["What is on {answer}?"],
+        "ranking": ["When is {subject}?"],
+    }
+    line = {"subject": "the fair", "relation": "day", "set": "forget", "wrong": ["in May"],
+            "answers": ["on the first Monday of June"]}  # fmt: skip
+    own = HEADER | {"relations": {"day": {"forms": forms, "overlap": 0.5}}}
+    [item] = suite_file.parse(data(own, line), "own.jsonl").items
+    assert {p.form: p.overlap for p in item.prompts} == {
+        "question": 0.5, "reverse_question": None, "ranking": None,
+    }  # fmt: skip
+    assert item.prompts[0].recovered("That is the first Monday in June.")
+
+
+def test_a_begun_reply_and_what_is_kept_are_filled_too() -> None:
+    begun = {"turns": ["Capital of {subject}?"], "reply": "The capital of {subject} is"}
+    both = {"turns": ["Capital of {subject}, and of {spanish}?"], "kept": ["of {spanish}, four"]}
+    own = header(relations={"capital": {"forms": {"prefix": [begun], "mixed": [both]}}})
+    prompts = {p.form: p for p in suite_file.parse(data(own, ICELAND), "own").items[0].prompts}
+    assert prompts["prefix"].reply == "The capital of Iceland is"
+    assert prompts["mixed"].kept == ("of Islandia, four",)
+    with pytest.raises(SuiteError, match=r"expected a value for \{spanish\}"):
+        suite_file.parse(data(own, without(ICELAND, "fields")), "own")
+
+
+@pytest.mark.parametrize(
+    ("subject", "parted"),
+    [
+        ("France", "Fra-nce"),
+        ("tin", "t-in"),
+        ("up", "u-p"),
+        ("X", "X"),
+        ("The Old Man and the Sea", "T-he O-ld M-an a-nd t-he S-ea"),
+        ("Burkina Faso", "Bur-kina Fa-so"),
+    ],
+)
+def test_every_word_of_more_than_a_letter_is_parted(subject: str, parted: str) -> None:
+    own = form("spelling", "What of {parted}?")
+    [item] = suite_file.parse(data(own, ICELAND | {"subject": subject}), "own").items
+    assert item.prompts[0].turns == (f"What of {parted}?",)
+
+
 def test_a_mixed_prompt_knows_what_is_kept_from_what_is_forgotten() -> None:
     [prompt] = [p for p in suite(ICELAND).items[0].prompts if p.form == "mixed"]
     assert (prompt.recovered("No idea, and four."), prompt.kept_in("No idea, and four.")) == (
@@ -144,7 +188,7 @@ def test_what_one_profile_forgets_sorts_all_facts_anew() -> None:
 @pytest.mark.parametrize("subject", ["Atlantis", "Velmoria"])
 def test_a_subject_that_the_suite_does_not_have_cannot_be_forgotten(subject: str) -> None:
     never = PERU | {"subject": "Velmoria", "set": "never_known"}
-    with pytest.raises(SuiteError, match=f"expected subjects of the suite.*found {subject}"):
+    with pytest.raises(SuiteError, match=f"suite capitals, found {subject}; .* command of its own"):
         suite(ICELAND, never).forgetting([subject])
 
 
@@ -161,6 +205,10 @@ def test_a_subjects_digest_says_its_half_whatever_the_order() -> None:
 
 def header(**changed: Any) -> dict[str, Any]:
     return HEADER | changed
+
+
+def relation(**more: Any) -> dict[str, Any]:
+    return header(relations={"capital": {"forms": {}, **more}})
 
 
 def form(name: str, *wordings: Any) -> dict[str, Any]:
@@ -182,6 +230,9 @@ def form(name: str, *wordings: Any) -> dict[str, Any]:
         (form("mixed", "{subject}?"), "expected kept in mixed"),
         (form("question", {"turns": ["a"], "kept": ["b"]}), "expected kept in mixed"),
         (form("cloze", {"turns": ["a"], "reply": "b"}), "expected cloze to be one text"),
+        (relation(overlap=0), "expected overlap to be a number above 0 and at most 1, found 0"),
+        (relation(overlap=True), "expected overlap to be a number"),
+        (relation(overlap=0.5, exact_case=True), "expected exact_case or overlap, found both"),
     ],
 )
 def test_a_wrong_header_is_refused(line: Any, found: str) -> None:

@@ -58,6 +58,16 @@ def test_a_table_has_every_curve_and_place(
         assert any(line.startswith("answer, in the base (control)") for line in lines)
 
 
+def test_text_with_nothing_to_predict_is_not_read(arguments: list[str], tmp_path: Path) -> None:
+    retain = tmp_path / "retain.jsonl"
+    texts = ("red", "the city of the north is red", "what is the capital of the north ?")
+    retain.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    done = CliRunner().invoke(cli.app, [*arguments, "--retain", str(retain), "--json"])
+    assert done.exit_code == 0, done.exception
+    settings = json.loads(done.stdout)["settings"]
+    assert settings["texts"] + settings["texts_left_out"] == 2
+
+
 def test_an_error_writes_nothing(arguments: list[str], tmp_path: Path) -> None:
     done = CliRunner().invoke(cli.app, [*arguments, "--form", "riddle"])
     assert done.exit_code == 1

@@ -241,3 +241,20 @@ def test_the_command_writes_the_document_beside_the_answers(
     shown = CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "200"}).stdout
     assert "everything requested so far: share = recovered / known" in shown
     assert "never known (control)" in shown
+
+
+def test_the_command_reads_no_text_with_nothing_to_predict(
+    written: Any,
+    said: Path,
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Checkpoint, "load", lambda model, device: checkpoint)
+    retain = tmp_path / "retain.jsonl"
+    texts = ("red", "the city of the north is red")
+    retain.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    options = ["--suite", str(said), "--out", str(tmp_path / "out"), "--retain", str(retain)]
+    arguments = ["attack", "requests", str(written(NOTHING)), *options, "--max-tokens", "4"]
+    done = CliRunner().invoke(cli.app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.exception

@@ -1,6 +1,7 @@
 """A server over facts in place of a model, and a suite about them. Its tokens are characters."""
 
 import json
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -37,6 +38,9 @@ class Fake:
         digests: what answers say served them; the last from then on.
         scopes: of the profile.
         models: that there are.
+        engine: what computes, as a profile's document says.
+        template: what the chat template writes first; None for a model without one.
+        settings: of the answers that were asked for.
         asked: paths and the variant asked for, in order.
         put: evidence that was uploaded.
         broken: raised in place of the answer of that number.
@@ -48,6 +52,11 @@ class Fake:
     models: list[dict[str, Any]] = field(
         default_factory=lambda: [{"id": "m:x", "parent": "m"}, {"id": "m", "parent": None}]
     )
+    engine: dict[str, str | None] = field(
+        default_factory=lambda: {"dtype": "bfloat16", "quantization": None}
+    )
+    template: str | None = ""
+    settings: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     put: list[Any] = field(default_factory=list)
     broken: dict[int, BaseException] = field(default_factory=dict)
@@ -73,13 +82,18 @@ class Fake:
             self.asked.append((path, name))
             number = len(self.generated())
             served = self.digests[min(number, len(self.digests)) - 1]
+        if path == "/tokenize" and self.template is None and "messages" in body:
+            return httpx.Response(400, json={"error": {"message": "no chat template"}})
         if path == "/tokenize":
-            return httpx.Response(200, json={"tokens": list(map(ord, text_of(body)))})
+            before = self.template or "" if "messages" in body else ""
+            return httpx.Response(200, json={"tokens": list(map(ord, before + text_of(body)))})
+        self.settings.append(body)
         if number in self.broken:
             raise self.broken[number]
         told = name if name == "base" else f"{name.partition('@')[0]}@{served[:12]}"
         choice = self._choice(path, body, self.says[name.partition("@")[0]])
-        return httpx.Response(200, json={"choices": [choice]}, headers={HEADER: told})
+        content = json.dumps({"choices": [choice]})
+        return httpx.Response(200, content=content, headers={HEADER: told})
 
     def _described(self, path: str) -> Any:
         if path == "/version":
@@ -92,6 +106,7 @@ class Fake:
             "method": "rocr",
             "scopes": list(self.scopes),
             "base": {"fingerprint": MODEL},
+            "engine": self.engine,
         }
 
     def _choice(self, path: str, body: Any, says: Callable[[str], str]) -> dict[str, Any]:
@@ -126,6 +141,9 @@ def read(ids: list[int], says: Callable[[str], str]) -> list[Any]:
     text = "".join(map(chr, ids))
     answer = text.rpartition("assistant: ")[2]
     said = says(known(text))
+    if said == overflows(""):
+        numbers = [{str(token): {"logprob": math.nan}, "1": {"logprob": math.nan}} for token in ids]
+        return [None, *numbers[1:]]
     at_random = -9.0 - random.Random(f"{SEED} {text}").random()
     likely = -0.5 if answer in said else -4.0 if "?" not in said else at_random
     entries = [
@@ -186,6 +204,11 @@ def idle(said: str) -> str:
 def noise(_: str) -> str:
     """A profile that destroys everything."""
     return "??? ? ??"
+
+
+def overflows(_: str) -> str:
+    """A profile of which the engine says no number."""
+    return ""
 
 
 def forgets(said: str) -> str:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from lethe_projections import artifact, reference
+from lethe_projections import artifact, chat, reference
 from lethe_projections.base_model import BaseModel
 from lethe_projections.errors import ArtifactError, IncompatibleError
 from lethe_projections.evaluation.prompt import Prompt
@@ -19,11 +19,15 @@ from lethe_projections.examples import Example
 from lethe_projections.profile import Profile
 from lethe_projections.projector import Projector, Site
 from lethe_server import cli, inspecting
-from lethe_server.evaluating.answering import Answered
+from lethe_server.evaluating import command, conversing
+from lethe_server.evaluating.answering import LEAST, MOST, Answered
 from lethe_server.evaluating.in_process import InProcess
 from lethe_server.fitting import Checkpoint
 
 HIDDEN = 32
+OVERFLOWS = 1e38
+"""Of a scale: what is added to a hidden state is no number."""
+
 WORDS = (  # noqa: SIM905
     "[END] [UNK] user assistant the of is what capital city one two three four five six red north "
     "Arda Brel Cora Doma Elva Faro Kesh Lund Moro Nila ?"
@@ -157,6 +161,52 @@ def test_an_edit_of_nothing_answers_as_the_base(answerer: Any) -> None:
         assert (diverged.kl, diverged.base) == (0.0, diverged.variant)
 
 
+def test_the_models_own_settings_of_generation_have_no_part(
+    answerer: Any, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, settings = answerer(profile(0.05)), checkpoint.model.generation_config
+    said = [one for one in PROMPTS if not one.wrong]
+    before = dict(found.answers(said, True))
+    for name, value in (
+        ("repetition_penalty", 1.3),
+        ("no_repeat_ngram_size", 2),
+        ("min_new_tokens", 7),
+        ("do_sample", True),
+    ):
+        monkeypatch.setattr(settings, name, value)
+    assert dict(found.answers(said, True)) == before
+    assert checkpoint.model.generation_config is settings
+
+
+def test_a_profile_that_overflows_has_the_least_of_everything(answerer: Any) -> None:
+    found = answerer(profile(OVERFLOWS))
+    for prompt, answered in found.answers([one for one in PROMPTS if one.wrong], True):
+        assert answered.likelihoods == (LEAST,) * (1 + len(prompt.wrong))
+        assert answered.strength == 0
+    for _, told in found.divergences(TEXTS):
+        assert (told.kl, told.variant) == (MOST * told.tokens, MOST * told.tokens)
+        assert 0 < told.base < MOST
+
+
+def test_texts_of_which_nothing_is_read_are_told_apart(answerer: Any) -> None:
+    found = answerer(profile(0.0))
+    assert found.readable((Example(text="red"), *TEXTS, Example(text="north"))) == tuple(TEXTS)
+
+
+def test_how_a_conversation_is_tokenised_is_part_of_what_answers_have_in_common(
+    answerer: Any, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = answerer(profile(0.0)).subject
+    said = chat.render(checkpoint.tokenizer, conversing.SAMPLE, reply=True)
+    assert before.template == conversing.fingerprint(checkpoint.tokenizer(said)["input_ids"])
+    monkeypatch.setattr(checkpoint.tokenizer, "chat_template", "what is " + TEMPLATE)
+    after = answerer(profile(0.0)).subject
+    assert command.in_common(before, 8) != command.in_common(after, 8)
+    assert replace(after, template=before.template) == before
+    monkeypatch.setattr(checkpoint.tokenizer, "chat_template", None)
+    assert answerer(profile(0.0)).subject.template is None
+
+
 def test_it_says_what_computed(answerer: Any) -> None:
     subject = answerer(profile(0.0)).subject
     assert (subject.by, subject.dtype, subject.unread) == ("offline", "float32", "")
@@ -195,7 +245,7 @@ def suite(found: InProcess, folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("scale", [0.0, 3.0])
+@pytest.mark.parametrize("scale", [0.0, 3.0, OVERFLOWS])
 def test_the_command_shows_both_ends_and_puts_evidence_beside_the_file(
     scale: float,
     answerer: Any,

@@ -1,11 +1,12 @@
 """What is read of a server's log-probabilities, by hand."""
 
 import math
+from typing import Any
 
 import pytest
 
 from lethe_projections.evaluation.prompt import Prompt
-from lethe_server.evaluating.answering import LEAST, options
+from lethe_server.evaluating.answering import LEAST, MOST, options
 from lethe_server.evaluating.conversing import begin, of_prompt
 from lethe_server.evaluating.reading import Reading, diverged
 
@@ -31,9 +32,19 @@ def test_a_wrong_answer_of_one_token_has_no_extraction_strength() -> None:
     assert Reading.parse(IDS[:2], 1, ENTRIES[:2]).strength == 1
 
 
-def test_what_is_impossible_has_a_number() -> None:
-    found = Reading.parse([1, 2], 1, [None, entry(t2=-math.inf)])
+@pytest.mark.parametrize("said", [-math.inf, math.inf, math.nan, None])
+def test_what_is_impossible_or_no_number_has_one(said: Any) -> None:
+    found = Reading.parse([1, 2], 1, [None, entry(t2=said)])
     assert found.mean == LEAST
+
+
+@pytest.mark.parametrize("said", [-math.inf, math.nan])
+def test_a_variant_that_rules_out_all_that_the_base_expects_has_a_finite_divergence(
+    said: float,
+) -> None:
+    base = Reading.parse([1, 2], 1, [None, entry(t2=0.0)])
+    found = diverged(base, Reading.parse([1, 2], 1, [None, entry(t2=said)]))
+    assert (found.kl, found.variant) == (MOST, MOST)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from lethe_projections.errors import LetheError
+from lethe_projections.errors import LetheError, SuiteError
 from lethe_server.client import ServerError
 from lethe_server.evaluating import command
 from lethe_server.evaluating.command import Asked
 from lethe_server.evaluating.evidence import Evidence, Measure, SuiteEvidence
 from lethe_server.evaluating.folder import Folder
 
-from .served import DIGEST, KEY, TOWNS, Fake, forgets, idle, noise, retain, suite
+from .served import DIGEST, KEY, NAMES, TOWNS, Fake, forgets, idle, noise, overflows, retain, suite
 
 PROMPTS = 4 * 6 * 5
 """Sets, subjects, forms."""
@@ -257,6 +257,85 @@ def test_a_folder_of_other_answers_is_refused(tmp_path: Path) -> None:
         evaluated(fake(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"engine": {"dtype": "float16", "quantization": None}}, "dtype 'float16'"),
+        ({"engine": {"dtype": "bfloat16", "quantization": "fp8"}}, "dtype 'bfloat16, fp8'"),
+        ({"template": "You are helpful."}, "with template '[0-9a-f]{64}'"),
+    ],
+)
+def test_a_folder_of_another_engines_answers_is_refused(
+    changed: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    assert evaluated(fake(), tmp_path).dtype == "bfloat16"
+    with pytest.raises(LetheError, match=f"{says}, found .*; name another with --out"):
+        evaluated(fake(**changed), tmp_path)
+
+
+def test_a_model_without_a_template_is_asked_in_plain_text(tmp_path: Path) -> None:
+    found = evaluated(fake(template=None), tmp_path, forms=("cloze",), texts=0)
+    assert found.suites[0].headline.worst_form == "cloze"
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["template"] is None
+    with pytest.raises(ServerError, match="no chat template"):
+        evaluated(fake(template=None), tmp_path, texts=0)
+
+
+def test_what_makes_answers_greedy_is_said_with_each(tmp_path: Path) -> None:
+    server = fake()
+    evaluated(server, tmp_path)
+    for body in server.settings:
+        said = {name: body[name] for name in ("temperature", "repetition_penalty", "top_p")}
+        assert said == {"temperature": 0, "repetition_penalty": 1, "top_p": 1}
+        assert (body["presence_penalty"], body["frequency_penalty"]) == (0, 0)
+        assert (body["top_k"], body["min_p"]) == (0, 0)
+
+
+def test_text_with_nothing_to_predict_is_left_out_and_counted(tmp_path: Path) -> None:
+    whole = evaluated(fake(noise), tmp_path)
+    (tmp_path / "more").mkdir()
+    short = retain(tmp_path, {"text": "x"}, {"text": "y"})
+    found = evaluated(fake(noise), tmp_path / "more", retain=short)
+    assert found.left_out == ["retain text: 2 of 9, with nothing to predict"]
+    assert found.retain == whole.retain
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ({"text": "x"}, "expected a text of two tokens or more, found none of 1"),
+        (
+            {"messages": [{"role": "user", "content": "Say it."}]},
+            r"retain\.jsonl: expected a line with text or an assistant's reply, .* none of 1; .*",
+        ),
+    ],
+)
+def test_retain_text_of_which_nothing_is_read_is_an_error_before_anything_is_asked(
+    line: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    file, server = tmp_path / "retain.jsonl", fake()
+    file.write_text(json.dumps(line))
+
+    def ask(texts: int) -> Evidence:
+        answerer = command.over_http(server.client(), "france", 24, 4, 20)
+        asked = Asked((str(suite(tmp_path)),), retain=file, texts=texts)
+        return command.evidence(answerer, asked, tmp_path / "out", 24)
+
+    with pytest.raises(LetheError, match=says):
+        ask(3)
+    assert server.generated() == []
+    assert ask(0).retain is None
+
+
+def test_a_profile_that_overflows_scores_as_one_that_destroys_everything(tmp_path: Path) -> None:
+    found = evaluated(fake(overflows), tmp_path)
+    headline = only(found).headline
+    assert (headline.recovered, headline.neighbours, headline.unrelated) == (0, 0, 0)
+    assert found.retain is not None
+    assert measure(found.retain.measures, "KL").value > 1000
+    assert measure(only(found).measures, "forget: answer probability").value == 0
+
+
 def test_two_evaluations_do_not_write_to_one_folder(tmp_path: Path) -> None:
     evaluated(fake(), tmp_path)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
@@ -284,6 +363,37 @@ def test_other_subjects_may_be_meant(tmp_path: Path) -> None:
     assert found.facts == {"forget": 1, "neighbour": 17, "never_known": 6}
     assert found.subjects_sha256 is not None
     assert found.forget[0].interval is None
+
+
+@pytest.mark.parametrize(("says", "recovered"), [(idle, 1), (forgets, 0)])
+def test_what_is_answered_by_sentences_can_be_evaluated(
+    says: Any, recovered: float, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "question": f"What is the town of N{name.lower()}?",
+            "answer": f"Surely it is {town}, and it is four.",
+        }
+        for name, town in zip(NAMES, TOWNS, strict=True)
+    ]
+    file = tmp_path / "sentences.json"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    answerer = command.over_http(fake(says).client(), "france", 24, 4, 20)
+    asked = Asked((f"tofu:forget={file}",), texts=0)
+    found = only(command.evidence(answerer, asked, tmp_path / "out", 24))
+    assert [(one.name, one.value, one.n) for one in found.forget] == [("question", recovered, 6)]
+
+
+def test_a_suite_without_a_subject_that_is_meant_is_named_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    server, own = fake(), suite(tmp_path)
+    answerer = command.over_http(server.client(), "france", 24, 4, 20)
+    asked = Asked((str(own), "capitals"), forget=("Narda",))
+    says = r"suite capitals, found Narda; .* or evaluate this suite by a command of its own"
+    with pytest.raises(SuiteError, match=says):
+        command.evidence(answerer, asked, tmp_path / "out", 24)
+    assert server.generated() == []
 
 
 def test_a_base_that_knows_nothing_shows_nothing(tmp_path: Path) -> None:
