@@ -13,13 +13,23 @@ GRID: dict[str, tuple[Settings, ...]] = {
     "rab": ({}, {"coefficient": 50.0}),
     "ablate": ({}, {"tokens": "names"}),
     "leace": ({}, {"ridge": 1e-4}),
-    "steer": ({}, {"coefficient": 2.0}, {"coefficient": 8.0}),
+    "steer": (
+        {},
+        {"coefficient": 2.0},
+        {"coefficient": 8.0},
+        {"layer": 5, "coefficient": 8.0},
+        {"layer": 5, "coefficient": 16.0},
+        {"layer": 6},
+        {"layer": 6, "coefficient": 8.0},
+        {"layer": 7, "coefficient": 8.0},
+        {"layer": 8},
+    ),
     "rmu": ({}, {"coefficient": 20.0}),
     "adaptive-rmu": ({}, {"beta": 3.0}),
     "grun": ({},),
     "mrp": ({}, {"retain_weight": 60.0}),
 }
-"""By method; the first are its defaults."""
+"""By method; the first are its defaults. The best of all was tried in more ways than the others."""
 
 NEEDED: dict[str, Settings] = {"rocr": {"target": "Narnia"}}
 """Hyper-parameters without a default that could serve everybody."""

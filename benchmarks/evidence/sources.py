@@ -10,7 +10,7 @@ import lethe_projections
 import lethe_server
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "scikit-learn")
-ASKS = ("candidates", "attacking", "fitting", "measuring", "request", "texts")
+ASKS = ("attacking", "fitting", "measuring", "request", "texts")
 """Modules of this package that say what is fitted and asked; the others order and show it."""
 
 
