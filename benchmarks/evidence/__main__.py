@@ -68,7 +68,7 @@ def alone(work: Path) -> Iterator[None]:
 def publish_page() -> None:
     """From the documents alone."""
     text = report.render(Documents.read(DOCUMENTS))
-    PAGE.write_text(report.inserted(PAGE.read_text("utf-8"), text), "utf-8")
+    PAGE.write_text(report.MARKED.inserted(PAGE.read_text("utf-8"), text), "utf-8")
     plots.write(DOCUMENTS, SUITE, PLOTS)
     command.write([DOCUMENTS], REPORT, None, "Every method on the embedded model")
 

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.evidence.choosing import LOSS
 from benchmarks.evidence.measuring import DEVELOPMENT_FORMS
 from benchmarks.evidence.publishing import RUN, SERVED
+from benchmarks.marked import Marked
 from benchmarks.methods.facts import ALWAYS_DEVELOPMENT
 from lethe_projections import strict_json
 from lethe_projections.evaluation import split
@@ -16,8 +17,10 @@ from lethe_server.attacks.document import MEANING, Attack, Curve
 from lethe_server.evaluating import evidence
 from lethe_server.evaluating.evidence import Evidence, Measure
 
-BEGIN = "<!-- made by `make evidence` from docs/evidence/; do not edit -->"
-END = "<!-- end of what `make evidence` made -->"
+MARKED = Marked(
+    "<!-- made by `make evidence` from docs/evidence/; do not edit -->",
+    "<!-- end of what `make evidence` made -->",
+)
 
 PLACES = 7
 """Of an axis at most, in a table; the page of `lethe report` has all."""
@@ -101,24 +104,6 @@ def render(found: Documents) -> str:
         *_refused(found),
     ]
     return "\n".join(parts).rstrip() + "\n"
-
-
-def inserted(page: str, generated: str) -> str:
-    """The page with what stands between the markers replaced.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
-    before, begun, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (begun and ended):
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in the page; put them back")
-    return f"{before}{BEGIN}\n\n{generated}\n{END}{after}"
-
-
-def extracted(page: str) -> str:
-    """What stands between the markers."""
-    return page.partition(BEGIN)[2].partition(END)[0].strip("\n") + "\n"
 
 
 def _conditions(found: Documents) -> str:

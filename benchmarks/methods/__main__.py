@@ -240,7 +240,7 @@ def main() -> None:
     show(found, console)
     if given.whole:
         JSON.write_text(json.dumps(found, indent=1) + "\n")
-        DOCUMENT.write_text(report.inserted(DOCUMENT.read_text(), report.render(found)))
+        DOCUMENT.write_text(report.MARKED.inserted(DOCUMENT.read_text(), report.render(found)))
         console.print(f"written to {JSON} and {DOCUMENT}")
 
 

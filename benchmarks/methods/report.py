@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.marked import Marked
 from benchmarks.methods.cases import SCENARIOS
 from benchmarks.methods.facts import SPLIT_RULE
 from benchmarks.methods.forms import FORMS, MAX_TOKENS
 
-BEGIN = "<!-- made by `make methods-table` from benchmarks/methods.json; do not edit -->"
-END = "<!-- end of what `make methods-table` made -->"
+MARKED = Marked(
+    "<!-- made by `make methods-table` from benchmarks/methods.json; do not edit -->",
+    "<!-- end of what `make methods-table` made -->",
+)
 
 FORMULAS = (
     (
@@ -72,24 +75,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows of one scenario."""
     lines = [_HEAD, ("---",) * len(_HEAD), *map(cells, rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def inserted(document: str, generated: str) -> str:
-    """The document with what stands between the markers replaced.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
-    before, found, rest = document.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (found and ended):
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in the document; put them back")
-    return f"{before}{BEGIN}\n\n{generated}\n{END}{after}"
-
-
-def extracted(document: str) -> str:
-    """What stands between the markers."""
-    return document.partition(BEGIN)[2].partition(END)[0].strip() + "\n"
 
 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:

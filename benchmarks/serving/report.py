@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
+from benchmarks.marked import Marked
 from benchmarks.serving import plots
 from benchmarks.serving.loading import LOADED
 from benchmarks.serving.spread import Spread
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- made by `make bench`; do not edit -->", "<!-- end -->"
+MARKED = Marked("<!-- made by `make bench`; do not edit -->", "<!-- end -->")
 
 ENGINES = {
     "again": "stock vLLM again",
@@ -41,9 +42,7 @@ def write(results: Results, path: Path) -> None:
     path.write_text(json.dumps(results, indent=1) + "\n")
     if path.resolve() == ROOT / "benchmarks" / "serving.json":
         document = DOCUMENT.read_text()
-        before, _, rest = document.partition(BEGIN)
-        after = rest.partition(END)[2]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n{END}{after}")
+        DOCUMENT.write_text(MARKED.inserted(document, markdown(results)))
         plots.write(results, DOCUMENT.parent / "plots")
 
 

@@ -369,13 +369,3 @@ def test_a_changed_figure_changes_the_page(made_up: Path) -> None:
     [file] = made_up.glob(f"{documents.profile(1).digest}.evidence.json")
     file.write_text(file.read_text().replace('"prompts":812', '"prompts":813'))
     assert report.render(Documents.read(made_up)) != before
-
-
-def test_only_what_stands_between_the_markers_is_replaced() -> None:
-    page = f"# Mine\n{report.BEGIN}\nold\n{report.END}\nand mine\n"
-    new = report.inserted(page, "new\n")
-    assert new.startswith("# Mine\n")
-    assert new.endswith("\nand mine\n")
-    assert report.extracted(new) == "new\n"
-    with pytest.raises(ValueError, match="put them back"):
-        report.inserted("# Mine\n", "new\n")

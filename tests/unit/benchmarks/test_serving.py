@@ -102,7 +102,9 @@ def test_the_document_keeps_its_text_and_gets_tables_and_plots(
     monkeypatch.setattr(report, "DOCUMENT", tmp_path / "docs" / "benchmarks.md")
     (tmp_path / "docs").mkdir()
     (tmp_path / "benchmarks").mkdir()
-    report.DOCUMENT.write_text(f"before\n{report.BEGIN}\nold figures\n{report.END}\nafter\n")
+    report.DOCUMENT.write_text(
+        f"before\n{report.MARKED.begin}\nold figures\n{report.MARKED.end}\nafter\n"
+    )
     results = {
         "environment": report.environment(),
         "throughput": {"eager": [row(Case("lethe", 8), 0.987), row(Case("lora", 8), 0.3)]},
