@@ -315,6 +315,14 @@ def test_a_mistake_ends_the_run_before_other_jobs_begin(tmp_path: Path) -> None:
     assert not files[-1].exists()
 
 
+def test_the_published_page_is_what_the_published_documents_render_to() -> None:
+    page = (ROOT / "docs" / "evidence.md").read_text("utf-8")
+    found = Documents.read(ROOT / "docs" / "evidence")
+    assert report.MARKED.extracted(page) == report.render(found)
+    assert set(methods.METHODS) <= {row["method"] for row in found.run["reported"]}
+    assert "to be written" not in page
+
+
 @pytest.fixture
 def made_up(tmp_path: Path) -> Path:
     """As `publishing` writes it, of numbers made up."""
