@@ -16,6 +16,7 @@ from benchmarks.evidence import (
     choosing,
     fitting,
     measuring,
+    plots,
     pool,
     publishing,
     report,
@@ -49,6 +50,7 @@ from lethe_server.evaluating.evidence import Evidence
 from lethe_server.evaluating.in_process import InProcess
 from lethe_server.evaluating.split import Split
 from lethe_server.fitting import Checkpoint
+from lethe_server.report.plots.styles import PAGE_COLOURS
 from tests.unit.server.attacks.conftest import answerer, checkpoint, said
 from tests.unit.server.report import documents
 
@@ -370,6 +372,16 @@ def test_the_page_has_every_row_and_its_intervals(made_up: Path) -> None:
     assert "| 99 of 100 | 70 of 80 |" in text
     attack = documents.attack(1, Kind.PROBING)
     assert all(curve.name in text for curve in attack.curves)
+
+
+def test_a_plot_is_the_same_twice_and_has_colours_of_its_own(made_up: Path, tmp_path: Path) -> None:
+    plots.write(made_up, "capitals", tmp_path)
+    file = tmp_path / "evidence-balance.svg"
+    drawn = file.read_text("utf-8")
+    plots.write(made_up, "capitals", tmp_path)
+    assert file.read_text("utf-8") == drawn
+    assert all(f">{documents.profile(number).method}<" in drawn for number in range(4))
+    assert not any(colour in drawn for colour in PAGE_COLOURS)
 
 
 def test_a_changed_figure_changes_the_page(made_up: Path) -> None:
