@@ -165,21 +165,34 @@ class VersionDocument(Document):
 
 
 class VersionList(Document):
-    """The history of a name, the newest first."""
+    """The history of a name, the newest first.
+
+    Attributes:
+        data: every version.
+    """
 
     object: Literal["list"] = "list"
     data: list[VersionDocument]
 
 
 class ProfileList(Document):
-    """OpenAI's form of a list."""
+    """OpenAI's form of a list.
+
+    Attributes:
+        data: by name.
+    """
 
     object: Literal["list"] = "list"
     data: list[ProfileSummary]
 
 
 class Deleted(Document):
-    """The answer to DELETE."""
+    """The answer to DELETE.
+
+    Attributes:
+        id: the name.
+        deleted: always true.
+    """
 
     id: str
     object: Literal["unlearning.profile"] = "unlearning.profile"

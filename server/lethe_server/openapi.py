@@ -37,7 +37,11 @@ class ErrorDetail(Document):
 
 
 class ErrorDocument(Document):
-    """Every error, in OpenAI's form."""
+    """Every error, in OpenAI's form.
+
+    Attributes:
+        error: the one that came up first.
+    """
 
     error: ErrorDetail
 

@@ -72,6 +72,14 @@ def test_a_page_loads_nothing_from_another_host(site: Path) -> None:
         assert not re.search(r"url\(\s*[\"']?(https?:)?//|@import", style.read_text()), style
 
 
+def test_every_image_has_words_in_its_place() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for words in re.findall(r"!\[([^\]]*)\]\(", page.read_text()):
+            assert len(words.split()) >= 3, page
+    for drawing in (ROOT / "docs" / "images").glob("*.svg"):
+        assert re.search("<title[^>]*>.+</title>.*<desc[^>]*>.+</desc>", drawing.read_text(), re.S)
+
+
 def test_every_top_level_page_is_there(site: Path) -> None:
     for source, page in PAGES.items():
         if (ROOT / source).exists():
