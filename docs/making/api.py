@@ -112,19 +112,26 @@ def _kind(schema: dict[str, Any]) -> str:
         return f"`{_literal(schema['const'])}`"
     if "enum" in schema:
         return ", ".join(f"`{_literal(one)}`" for one in schema["enum"])
-    kind = _named(schema)
-    bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS.items() if key in schema]
-    return ", ".join([kind, *bounds])
+    return ", ".join([_named(schema), *_bounds(schema)])
 
 
-_BOUNDS = {
-    "minimum": "from",
-    "maximum": "to",
-    "minLength": "characters from",
-    "maxLength": "characters to",
-    "minItems": "items from",
-    "maxItems": "items to",
-}
+_BOUNDS = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+)
+
+
+def _bounds(schema: dict[str, Any]) -> Iterator[str]:
+    """What a value is confined to; a list of given items says it by itself."""
+    for low, high, unit in () if "prefixItems" in schema else _BOUNDS:
+        least, most = (schema.get(key) for key in (low, high))
+        if least is not None or most is not None:
+            start = "up" if least is None else f"from {least:g}"
+            end = "" if most is None else f" to {most:g}"
+            yield f"{start}{end}{unit}"
+    if "pattern" in schema:
+        yield f"`{schema['pattern']}`"
 
 
 def _named(schema: dict[str, Any]) -> str:
