@@ -14,18 +14,30 @@ from docs.making.api_examples import EXAMPLES
 from lethe_server.policy.routes import needs
 
 PAGE = Path(__file__).parents[1] / "api.md"
+TAG = "unlearning"
+"""Of every route that answers with a document."""
+
 MARKED = Marked("<!-- made by `make reference`; do not edit -->", "<!-- end -->")
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI document of an application that has Lethe's routes alone."""
+    """The OpenAPI document of an application that has Lethe's routes alone.
+
+    Pages and other files that a server has are not among its paths.
+    """
     from fastapi import FastAPI
 
     from lethe_server.entry import LetheEndpoints
 
     app = FastAPI(title="Lethe")
     LetheEndpoints().attach_router(app)
-    return app.openapi()
+    found = app.openapi()
+    found["paths"] = {
+        path: operations
+        for path, operations in found["paths"].items()
+        if all(TAG in operation.get("tags", ()) for operation in operations.values())
+    }
+    return found
 
 
 def rendered(found: dict[str, Any]) -> str:
