@@ -4,6 +4,7 @@ python -m docs.making.api [FILE]       # make reference
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,13 +32,29 @@ def document() -> dict[str, Any]:
 
     app = FastAPI(title="Lethe")
     LetheEndpoints().attach_router(app)
-    found = app.openapi()
-    found["paths"] = {
+    whole = app.openapi()
+    paths = {
         path: operations
-        for path, operations in found["paths"].items()
+        for path, operations in whole["paths"].items()
         if all(TAG in operation.get("tags", ()) for operation in operations.values())
     }
+    return {**whole, "paths": paths, "components": {"schemas": _used(whole, paths)}}
+
+
+def _used(whole: dict[str, Any], paths: dict[str, Any]) -> dict[str, Any]:
+    """The schemas that paths have, and those that these have."""
+    schemas = whole["components"]["schemas"]
+    found: dict[str, Any] = {}
+    names = _named_in(paths)
+    while names:
+        found |= {name: schemas[name] for name in names}
+        names = _named_in([schemas[name] for name in names]) - found.keys()
     return found
+
+
+def _named_in(part: Any) -> set[str]:
+    """The names of schemas that a part of the document refers to."""
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(part)))
 
 
 def rendered(found: dict[str, Any]) -> str:
