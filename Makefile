@@ -65,6 +65,6 @@ lock: ## write requirements/*.lock anew (ARGS=--upgrade lets versions move; VLLM
 	@VLLM= $(PYTHON) requirements/setup_venv.py
 	@.venv/bin/python requirements/lock.py $(ARGS)
 
-clean: ## remove .venv and every cache
-	rm -rf .venv .venv-vllm-* .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, the site and every cache
+	rm -rf .venv .venv-vllm-* site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
