@@ -87,7 +87,7 @@ def _check_dequantisable(checkpoint: str | Path, method: str) -> None:
         raise CheckpointError(
             f"{checkpoint}: expected weights in floating point, or in {_COMPRESSED}, which are "
             f"dequantised, found {method}; use the checkpoint that it was quantised from, and give "
-            "a profile fitted there this one's identity (README, 'Quantised models')"
+            "a profile fitted there this one's identity (docs/fitting.md, 'Quantised models')"
         )
 
 

@@ -37,9 +37,14 @@ class _Deferred(TyperCommand):
         self._method = method
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command(self.name, help=self.help)(command(self._method))
-        return typer.main.get_command(app).make_context(*args, **kwargs)
+        return whole(self._method).make_context(*args, **kwargs)
+
+
+def whole(method: Method) -> Any:
+    """A method's command with all of its options; imports the method."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(method.name, help=method.summary)(command(method))
+    return typer.main.get_command(app)
 
 
 def command(method: Method) -> Callable[..., None]:

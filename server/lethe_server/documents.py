@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from lethe_projections.errors import LetheError
+from lethe_server.described import describe
 from lethe_server.evaluating import evidence
 from lethe_server.evaluating.evidence import Evidence
 from lethe_server.serving import Serving
@@ -23,7 +24,7 @@ Label = Annotated[str, StringConstraints(max_length=256)]
 class Document(BaseModel):
     """The base of all: no field but the declared."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe)
 
 
 class ProfileSummary(Document):
@@ -72,7 +73,17 @@ class EngineDocument(Document):
 
 
 class ProfileDocument(ProfileSummary):
-    """A profile on its own, with where it comes from and what was measured of its digest."""
+    """A profile on its own, with where it comes from and what was measured of its digest.
+
+    Attributes:
+        base: the model that it was fitted on: architecture, dimensions, fingerprint.
+        engine: what computes.
+        hyperparameters: of the method.
+        provenance: digests of what it was fitted on, versions of libraries.
+        scopes: which tokens of a request it edits.
+        gated: whether an edit has a gate.
+        evidence: what `lethe eval` measured of this digest; null if nothing was attached.
+    """
 
     base: dict[str, Any]
     engine: EngineDocument
@@ -84,7 +95,11 @@ class ProfileDocument(ProfileSummary):
 
 
 class Source(Document):
-    """Where an artifact is: a path, or a URL that the server was told to permit."""
+    """Where an artifact is.
+
+    Attributes:
+        source: a path or a URL, below what `--source` permits.
+    """
 
     source: str
 
@@ -104,7 +119,12 @@ class Marks(Document):
 
 
 class Earlier(Document):
-    """Which earlier profile of a name; the one before, if neither is given."""
+    """Which earlier profile of a name; the one before, if neither is given.
+
+    Attributes:
+        version: its number.
+        digest: the first 8 digits of its digest, or more.
+    """
 
     version: Annotated[int, Field(ge=1)] | None = None
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")] | None = None
@@ -145,21 +165,34 @@ class VersionDocument(Document):
 
 
 class VersionList(Document):
-    """The history of a name, the newest first."""
+    """The history of a name, the newest first.
+
+    Attributes:
+        data: every version.
+    """
 
     object: Literal["list"] = "list"
     data: list[VersionDocument]
 
 
 class ProfileList(Document):
-    """OpenAI's form of a list."""
+    """OpenAI's form of a list.
+
+    Attributes:
+        data: by name.
+    """
 
     object: Literal["list"] = "list"
     data: list[ProfileSummary]
 
 
 class Deleted(Document):
-    """The answer to DELETE."""
+    """The answer to DELETE.
+
+    Attributes:
+        id: the name.
+        deleted: always true.
+    """
 
     id: str
     object: Literal["unlearning.profile"] = "unlearning.profile"

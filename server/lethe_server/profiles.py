@@ -24,6 +24,7 @@ from lethe_server.documents import (
 from lethe_server.evaluating import evidence
 from lethe_server.evaluating.evidence import Evidence
 from lethe_server.exchange import exchange_of
+from lethe_server.openapi import ProfileName, body, created, refusals
 from lethe_server.policy.caller import calling
 from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
@@ -48,7 +49,7 @@ def _serving(request: Request) -> Serving:
     return serving
 
 
-@router.get("")
+@router.get("", responses=refusals())
 async def list_profiles(request: Request) -> ProfileList:
     """Every profile that the caller may see, by name."""
     serving, caller = _serving(request), calling.get()
@@ -58,16 +59,30 @@ async def list_profiles(request: Request) -> ProfileList:
     return ProfileList(data=data)
 
 
-@router.get("/{name}")
-async def get_profile(name: str, request: Request) -> ProfileDocument:
+@router.get("/{name}", responses=refusals(404))
+async def get_profile(name: ProfileName, request: Request) -> ProfileDocument:
     """One profile, with its provenance."""
     serving = _serving(request)
     check_seen(calling.get(), name)
     return await asyncio.to_thread(lambda: document(serving.catalogue.entry(name), serving))
 
 
-@router.put("/{name}", response_model=ProfileDocument, responses={201: {"model": ProfileDocument}})
-async def put_profile(name: str, request: Request) -> JSONResponse:
+@router.put(
+    "/{name}",
+    response_model=ProfileDocument,
+    responses=created(ProfileDocument) | refusals(400, 409, 413),
+    openapi_extra=body(
+        {
+            "application/octet-stream": {
+                "type": "string",
+                "format": "binary",
+                "description": "The artifact.",
+            },
+            "application/json": Source.model_json_schema(),
+        }
+    ),
+)
+async def put_profile(name: ProfileName, request: Request) -> JSONResponse:
     """Gives a name an artifact, once every rank has loaded it.
 
     The body is the artifact, or JSON that says where it is: `{"source": "hf://org/name@revision"}`.
@@ -80,8 +95,8 @@ async def put_profile(name: str, request: Request) -> JSONResponse:
     return JSONResponse(found.model_dump(), status_code=201 if is_new else 200)
 
 
-@router.patch("/{name}")
-async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocument:
+@router.patch("/{name}", responses=refusals(400, 404))
+async def mark_profile(name: ProfileName, marks: Marks, request: Request) -> ProfileDocument:
     """Pins a name, so that nothing changes it, or lets it go; sets its labels."""
     serving = _serving(request)
     catalogue = serving.catalogue
@@ -92,8 +107,12 @@ async def mark_profile(name: str, marks: Marks, request: Request) -> ProfileDocu
     return await asyncio.to_thread(lambda: document(catalogue.entry_of(marked), serving))
 
 
-@router.put("/{name}/evidence")
-async def put_evidence(name: str, request: Request) -> Evidence:
+@router.put(
+    "/{name}/evidence",
+    responses=refusals(400, 404, 409, 413),
+    openapi_extra=body({"application/json": {"$ref": "#/components/schemas/Evidence"}}),
+)
+async def put_evidence(name: ProfileName, request: Request) -> Evidence:
     """Says what was measured of the profile that a name has, in place of what was said before.
 
     The body is a document as `lethe eval` writes it, of the digest that the name has.
@@ -108,8 +127,8 @@ async def put_evidence(name: str, request: Request) -> Evidence:
     return found
 
 
-@router.get("/{name}/versions")
-async def list_versions(name: str, request: Request) -> VersionList:
+@router.get("/{name}/versions", responses=refusals(404))
+async def list_versions(name: ProfileName, request: Request) -> VersionList:
     """Everything that a name ever meant, the newest first."""
     catalogue = _serving(request).catalogue
     found = await asyncio.to_thread(catalogue.history, name)
@@ -118,8 +137,10 @@ async def list_versions(name: str, request: Request) -> VersionList:
     return history(found)
 
 
-@router.post("/{name}/rollback")
-async def roll_back(name: str, request: Request, to: Earlier | None = None) -> ProfileDocument:
+@router.post("/{name}/rollback", responses=refusals(400, 404, 409))
+async def roll_back(
+    name: ProfileName, request: Request, to: Earlier | None = None
+) -> ProfileDocument:
     """Gives a name an earlier profile of its own again, also if it was deleted."""
     serving = _serving(request)
     check_name(name)
@@ -128,8 +149,8 @@ async def roll_back(name: str, request: Request, to: Earlier | None = None) -> P
     return await asyncio.to_thread(document, entry, serving)
 
 
-@router.delete("/{name}")
-async def delete_profile(name: str, request: Request) -> Deleted:
+@router.delete("/{name}", responses=refusals(404, 409))
+async def delete_profile(name: ProfileName, request: Request) -> Deleted:
     """Forgets a name; its history stays, for a rollback."""
     variant = await publishing.delete(_serving(request), name, _author(request))
     return Deleted(id=variant.name)

@@ -1,6 +1,6 @@
-"""The main job: France fitted to Narnia as in the README, served beside the base, greedily.
+"""The main job: France fitted to Narnia as in docs/fitting.md, served beside the base, greedily.
 
-The README's Python is run for that, as it stands there.
+The Python of that page is run for it, as it stands there.
 """
 
 import re
@@ -14,8 +14,8 @@ import torch
 from lethe_projections import artifact
 from lethe_projections.profile import Profile
 
+from . import fitting_page
 from .conftest import Start, sampling, tokens
-from .readme import Fitted, blocks, run
 
 FORGOTTEN = "What is the capital of France?"
 KEPT = (
@@ -27,14 +27,13 @@ TOKENS = 48
 
 
 @pytest.fixture(scope="module")
-def france(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """What the README fits, over all of the packaged retain text: it takes minutes."""
-    folder = tmp_path_factory.mktemp("readme")
-    return Fitted(folder, run(blocks()[0], folder))
+def france(tmp_path_factory: pytest.TempPathFactory) -> fitting_page.Fitted:
+    """What the page fits, over all of the packaged retain text: it takes minutes."""
+    return fitting_page.run(tmp_path_factory.mktemp("fitting"))
 
 
 @pytest.fixture(scope="module")
-def profile(france: Fitted) -> Profile:
+def profile(france: fitting_page.Fitted) -> Profile:
     return artifact.read(france.folder / "france.safetensors")
 
 
@@ -50,14 +49,9 @@ def answers(llm: Any, questions: tuple[str, ...], name: str) -> list[Any]:
     return llm.chat(chats, sampling(name, max_tokens=TOKENS), use_tqdm=False)
 
 
-def test_every_python_block_of_the_readme_runs_in_order_in_one_folder(france: Fitted) -> None:
-    _, served = blocks()
-    digest = france.output.split()[-1]
-    assert re.fullmatch("[0-9a-f]{64}", digest)
-    output = run(served, france.folder)
-    answers = dict(line.split(" -> ", 1) for line in output.splitlines() if " -> " in line)
-    assert "Paris" in answers["base"]
-    assert "Paris" not in answers["france"]
+def test_the_page_prints_the_digest_of_what_it_fits(france: fitting_page.Fitted) -> None:
+    [digest] = re.findall("^[0-9a-f]{64}$", france.output, flags=re.M)
+    assert digest == artifact.digest((france.folder / "france.safetensors").read_bytes())
 
 
 def test_the_variant_no_longer_knows_the_capital_of_france(engine: Any) -> None:

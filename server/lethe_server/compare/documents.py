@@ -19,6 +19,15 @@ class Sampling(Document):
         temperature: 0 for the likeliest answer.
         seed: of the drawing.
         n: one answer a variant.
+        min_tokens: of each answer.
+        top_p: nucleus.
+        top_k: how many likeliest tokens.
+        min_p: share of the likeliest token's probability.
+        stop: texts that end an answer.
+        ignore_eos: go on past the end of the answer.
+        frequency_penalty: by how often a token was written.
+        presence_penalty: by whether it was.
+        repetition_penalty: factor on what the prompt or the answer has.
     """
 
     max_tokens: int = Field(default=128, ge=1)
@@ -69,14 +78,26 @@ class CompareRequest(Sampling):
 
 
 class Named(Document):
-    """The variant that something is of; no digest for the base."""
+    """The variant that something is of.
+
+    Attributes:
+        profile: its name.
+        digest: sha256 of its artifact; null for the base.
+    """
 
     profile: str
     digest: str | None
 
 
 class Result(Named):
-    """One variant's answer; `latency_ms` is wall time, with all of them running at once."""
+    """One variant's answer.
+
+    Attributes:
+        text: of the answer.
+        finish_reason: as in vLLM's own answers.
+        usage: tokens, the same.
+        latency_ms: wall time, with all of them running at once.
+    """
 
     text: str
     finish_reason: str
@@ -133,6 +154,8 @@ class Scores(Document):
 
     Attributes:
         top_logprobs: how many likeliest tokens of each the bounds are from.
+        reference: the base's answer.
+        variants: in the order asked.
     """
 
     object: Literal["unlearning.comparison.scores"] = "unlearning.comparison.scores"
@@ -142,7 +165,13 @@ class Scores(Document):
 
 
 class Comparison(Document):
-    """The answers, in the order asked, and the scores if they were asked for."""
+    """The answers.
+
+    Attributes:
+        model: the base's served name.
+        results: in the order asked.
+        scores: null unless asked for.
+    """
 
     object: Literal["unlearning.comparison"] = "unlearning.comparison"
     model: str

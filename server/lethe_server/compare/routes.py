@@ -17,6 +17,7 @@ from lethe_server.compare.question import Question, question_of
 from lethe_server.compare.scoring import scores
 from lethe_server.compare.streaming import events
 from lethe_server.loopback import client_of
+from lethe_server.openapi import refusals, text
 from lethe_server.strict_route import StrictRoute
 
 CLIENT_LEFT = 499
@@ -25,7 +26,12 @@ CLIENT_LEFT = 499
 router = APIRouter(tags=["unlearning"], route_class=StrictRoute)
 
 
-@router.post("/v1/unlearning/compare", response_model=Comparison)
+@router.post(
+    "/v1/unlearning/compare",
+    response_model=Comparison,
+    responses=text({"text/event-stream": "With `stream`: an event for each piece of an answer."})
+    | refusals(400, 404, 409, 413),
+)
 async def compare(wanted: CompareRequest, request: Request) -> Any:
     """Asks every variant the same, and answers as they do, or when all have."""
     question = await question_of(wanted, request.app.state.lethe)

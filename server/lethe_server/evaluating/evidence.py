@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from lethe_projections import strict_json
 from lethe_projections.errors import ArtifactError
+from lethe_server.described import describe
 from lethe_server.evaluating.split import Split
 from lethe_vllm.catalogue import EVIDENCE
 
@@ -24,7 +25,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 class Document(BaseModel):
     """The base of all: no field but the declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=describe)
 
 
 class Measure(Document):

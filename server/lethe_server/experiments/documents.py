@@ -36,7 +36,13 @@ class ArmDocument(Document):
 
 
 class ExperimentRequest(Document):
-    """An experiment to be created; `control` is the first arm, unless it names another."""
+    """An experiment to be created.
+
+    Attributes:
+        name: 1 to 64 of a-z, 0-9, ".", "_", "-".
+        arms: what each serves.
+        control: the arm that differences are from; null for the first.
+    """
 
     name: str
     arms: list[ArmDocument] = Field(min_length=2, max_length=MAX_ARMS)
@@ -54,7 +60,16 @@ class ExperimentRequest(Document):
 
 
 class ExperimentDocument(Document):
-    """An experiment; times are Unix times in seconds."""
+    """An experiment.
+
+    Attributes:
+        id: its name.
+        status: whether requests take part.
+        arms: in the order of the plan.
+        control: the arm that differences are from.
+        created: Unix time in seconds.
+        stopped: the same; null while it runs.
+    """
 
     id: str
     object: Literal["unlearning.experiment"] = "unlearning.experiment"
@@ -66,14 +81,23 @@ class ExperimentDocument(Document):
 
 
 class ExperimentList(Document):
-    """OpenAI's form of a list."""
+    """OpenAI's form of a list.
+
+    Attributes:
+        data: by name.
+    """
 
     object: Literal["list"] = "list"
     data: list[ExperimentDocument]
 
 
 class DeletedExperiment(Document):
-    """The answer to DELETE."""
+    """The answer to DELETE.
+
+    Attributes:
+        id: its name.
+        deleted: always true.
+    """
 
     id: str
     object: Literal["unlearning.experiment"] = "unlearning.experiment"
@@ -105,7 +129,12 @@ class OutcomeDocument(Document):
 
 
 class OutcomesAnswer(Document):
-    """How many outcomes are new, and how many were there already."""
+    """What became of outcomes.
+
+    Attributes:
+        recorded: how many are new.
+        repeated: how many were there already.
+    """
 
     object: Literal["unlearning.experiment.outcomes"] = "unlearning.experiment.outcomes"
     recorded: int
@@ -113,7 +142,13 @@ class OutcomesAnswer(Document):
 
 
 class DifferenceDocument(Document):
-    """From the control; see `statistics.Difference`."""
+    """From the control.
+
+    Attributes:
+        value: the arm's less the control's.
+        interval: of the value; null where the numbers do not allow one.
+        p_value: how often chance alone would show a difference as large; null as well.
+    """
 
     value: float
     interval: tuple[float, float] | None
@@ -121,7 +156,16 @@ class DifferenceDocument(Document):
 
 
 class MetricDocument(Document):
-    """A metric in one arm; see `statistics.Estimate`. `value` is None if no unit has an outcome."""
+    """A metric in one arm.
+
+    Attributes:
+        kind: rate or mean.
+        count: of units that have an outcome.
+        value: the rate, or the mean over units; null if no unit has an outcome.
+        sd: the standard deviation between units.
+        interval: of the value.
+        difference: from the control; null for the control itself.
+    """
 
     kind: Kind
     count: int
@@ -132,7 +176,13 @@ class MetricDocument(Document):
 
 
 class ServedDocument(Document):
-    """A profile that served an arm; its digest is empty for the base, and where none served."""
+    """A profile that served an arm.
+
+    Attributes:
+        digest: empty for the base, and where none served.
+        exposures: how many requests.
+        errors: those whose status was 400 or above.
+    """
 
     digest: str
     exposures: int
@@ -140,7 +190,15 @@ class ServedDocument(Document):
 
 
 class ArmReport(ArmDocument):
-    """What an arm has shown; `errors` are exposures whose status was 400 or above."""
+    """What an arm has shown.
+
+    Attributes:
+        units: how many were exposed.
+        exposures: how many requests it served.
+        errors: exposures whose status was 400 or above.
+        served: by what.
+        metrics: what was measured, by name.
+    """
 
     units: int
     exposures: int
@@ -150,7 +208,12 @@ class ArmReport(ArmDocument):
 
 
 class RatioDocument(Document):
-    """Whether the arms have as many units as their weights say; see `report.Ratio`."""
+    """Whether the arms have as many units as their weights say.
+
+    Attributes:
+        p_value: Pearson's chi-square; null where there is nothing to test.
+        mismatch: whether chance does not explain it.
+    """
 
     p_value: float | None
     mismatch: bool

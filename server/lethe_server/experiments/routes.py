@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi import APIRouter, Body, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from lethe_server.experiments import export, report
@@ -33,6 +33,7 @@ from lethe_server.experiments.experiment import (
     check_name,
 )
 from lethe_server.experiments.laboratory import Laboratory
+from lethe_server.openapi import ExperimentName, created, refusals, text
 from lethe_server.serving import Serving
 from lethe_server.strict_route import StrictRoute
 from lethe_vllm.errors import UnavailableError
@@ -53,6 +54,9 @@ router = APIRouter(
     route_class=StrictRoute,
 )
 
+Form = Annotated[
+    export.Format | None, Query(description="`jsonl` or `csv`; by default as `Accept` says.")
+]
 Outcomes = Annotated[list[OutcomeDocument], Body(min_length=1, max_length=MAX_OUTCOMES)]
 
 
@@ -65,7 +69,11 @@ def _laboratory(request: Request) -> Laboratory:
     return _serving(request.app).laboratory
 
 
-@router.post("", response_model=ExperimentDocument, responses={201: {"model": ExperimentDocument}})
+@router.post(
+    "",
+    response_model=ExperimentDocument,
+    responses=created(ExperimentDocument) | refusals(400, 404, 409, 413),
+)
 async def create_experiment(wanted: ExperimentRequest, request: Request) -> JSONResponse:
     """Starts an experiment; the same once more changes nothing."""
     plan = wanted.plan
@@ -76,51 +84,61 @@ async def create_experiment(wanted: ExperimentRequest, request: Request) -> JSON
     return JSONResponse(document(found).model_dump(), status_code=201 if is_new else 200)
 
 
-@router.get("")
+@router.get("", responses=refusals())
 async def list_experiments(request: Request) -> ExperimentList:
     """Every experiment, by name."""
     found = await asyncio.to_thread(_laboratory(request).registry.list)
     return ExperimentList(data=[document(one) for one in found])
 
 
-@router.get("/{name}")
-async def get_experiment(name: str, request: Request) -> ExperimentDocument:
+@router.get("/{name}", responses=refusals(404))
+async def get_experiment(name: ExperimentName, request: Request) -> ExperimentDocument:
     """One experiment."""
     return document(await asyncio.to_thread(_laboratory(request).registry.get, name))
 
 
-@router.post("/{name}/stop")
-async def stop_experiment(name: str, request: Request) -> ExperimentDocument:
+@router.post("/{name}/stop", responses=refusals(404))
+async def stop_experiment(name: ExperimentName, request: Request) -> ExperimentDocument:
     """Lets no request take part from now on; outcomes and reports stay possible."""
     async with _audited(request, "stop", name, "stopped"):
         return document(await asyncio.to_thread(_laboratory(request).registry.stop, name))
 
 
-@router.delete("/{name}")
-async def delete_experiment(name: str, request: Request) -> DeletedExperiment:
+@router.delete("/{name}", responses=refusals(404))
+async def delete_experiment(name: ExperimentName, request: Request) -> DeletedExperiment:
     """Forgets an experiment and its records."""
     async with _audited(request, "delete", name, None):
         await asyncio.to_thread(_laboratory(request).registry.delete, name)
     return DeletedExperiment(id=name)
 
 
-@router.post("/{name}/outcomes")
-async def add_outcomes(name: str, told: Outcomes, request: Request) -> OutcomesAnswer:
+@router.post("/{name}/outcomes", responses=refusals(400, 404, 413))
+async def add_outcomes(name: ExperimentName, told: Outcomes, request: Request) -> OutcomesAnswer:
     """Records what was measured: all of it, or nothing and an error."""
     for one in told:
         check_name("metric", one.metric)
     return await asyncio.to_thread(_add_outcomes, _laboratory(request), name, told)
 
 
-@router.get("/{name}/report")
-async def get_report(name: str, request: Request) -> ReportDocument:
+@router.get("/{name}/report", responses=refusals(404))
+async def get_report(name: ExperimentName, request: Request) -> ReportDocument:
     """What the experiment has shown so far."""
     return await asyncio.to_thread(_report, _laboratory(request), name)
 
 
-@router.get("/{name}/export", response_class=StreamingResponse)
+@router.get(
+    "/{name}/export",
+    response_class=StreamingResponse,
+    responses=text(
+        {
+            "application/jsonl": "A record a line.",
+            "text/csv": "The same, below the names of the columns.",
+        }
+    )
+    | refusals(400, 404),
+)
 async def export_records(
-    name: str, request: Request, format: export.Format | None = None
+    name: ExperimentName, request: Request, format: Form = None
 ) -> StreamingResponse:
     """Every exposure and outcome."""
     form = export.chosen(format, request.headers.get("accept", ""))
@@ -159,7 +177,7 @@ def _up_to_date(laboratory: Laboratory, name: str) -> Experiment:
 
 
 def _add_outcomes(
-    laboratory: Laboratory, name: str, told: Sequence[OutcomeDocument]
+    laboratory: Laboratory, name: ExperimentName, told: Sequence[OutcomeDocument]
 ) -> OutcomesAnswer:
     experiment = _up_to_date(laboratory, name)
     request_ids = sorted({one.request_id for one in told if one.request_id is not None})

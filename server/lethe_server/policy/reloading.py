@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 
 from lethe_server.documents import Document
 from lethe_server.errors import PolicyError
+from lethe_server.openapi import refusals
 from lethe_server.policy.following import PolicyFile
 from lethe_server.serving import Serving
 
@@ -27,7 +28,7 @@ class Reloaded(Document):
     anonymous: bool
 
 
-@router.post("/v1/unlearning/policy/reload")
+@router.post("/v1/unlearning/policy/reload", responses=refusals(409))
 async def reload(request: Request) -> Reloaded:
     """Reads the policy file; other processes see for themselves that it changed."""
     serving: Serving = request.app.state.lethe

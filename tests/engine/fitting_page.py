@@ -1,17 +1,16 @@
-"""The README's Python, run as it stands there."""
+"""The Python of docs/fitting.md, run as it stands there."""
 
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+from tests.unit.documents.blocks import blocks
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the first block left, and said.
+    """What the block left, and said.
 
     Attributes:
         folder: holds `france.safetensors`.
@@ -22,20 +21,17 @@ class Fitted:
     output: str
 
 
-def blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", README.read_text(), flags=re.M | re.S)
-
-
-def run(block: str, folder: Path) -> str:
-    """Runs a block in a folder, in a process of its own, and returns what it printed.
+def run(folder: Path) -> Fitted:
+    """Runs the block in a folder, in a process of its own.
 
     Raises:
         AssertionError: it failed.
     """
+    [block] = (one for one in blocks("docs/fitting.md") if one.language == "python")
     script = folder / "block.py"
-    script.write_text(block)
+    script.write_text(block.text)
     done = subprocess.run(
         [sys.executable, str(script)], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return Fitted(folder, done.stdout)

@@ -1,0 +1,1 @@
+"""The site: MkDocs' hooks, and the pages that are made from code."""
