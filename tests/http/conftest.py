@@ -52,9 +52,7 @@ def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @contextmanager
 def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
     """`lethe serve embedded` with a log in `folder` and a cache beside it, stopped on exit."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {
         **os.environ,
         # Nothing is compiled here, so what servers share is only what vLLM finds out of its models.
@@ -80,6 +78,14 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
         found = Server(f"http://127.0.0.1:{port}", log, process.pid)
         _wait(found, process)
         yield found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @contextmanager
