@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv$(if $(VLLM),-vllm-$(VLLM))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-versions check bench methods-table evidence compatibility lock clean
+.PHONY: help setup demo test test-unit test-versions check build licences bench load methods-table evidence compatibility lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,14 +35,25 @@ test-unit: setup ## the tests that need no engine and no server (ARGS=...)
 test-versions: setup ## the versions of vLLM that have a lock, one by one (ARGS="0.30.0 0.31.0")
 	@$(VENV)/python -m tests.versions $(ARGS)
 
-check: setup ## ruff, mypy and the layering test
+check: setup build ## ruff, mypy, the layering test; what is released builds and is complete
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
-	$(VENV)/python -m pytest -q tests/unit/test_layering.py
+	$(VENV)/python -m pytest -q tests/unit/test_layering.py tests/unit/deployment/test_release.py
+
+build: setup ## sdist and wheel, into dist/
+	@rm -rf dist
+	$(VENV)/python -m build --no-isolation > /dev/null
+	$(VENV)/twine check --strict dist/*
+
+licences: setup ## write docs/licences.md from the lock's metadata
+	@$(VENV)/python requirements/licences.py
 
 bench: setup ## stock vLLM and Lethe side by side (ARGS=...)
 	@$(VENV)/python -m benchmarks.serving $(ARGS)
+
+load: setup ## two replicas on one PostgreSQL store under load, while profiles are replaced (ARGS=...)
+	@$(VENV)/python -m benchmarks.replicas $(ARGS)
 
 methods-table: setup ## fit every method, measure, write docs/methods.md (ARGS="--jobs 4")
 	@$(VENV)/python -m benchmarks.methods $(ARGS)
