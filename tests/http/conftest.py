@@ -74,7 +74,7 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
             # Not a session of its own: see lethe_server.demo.
             process_group=0,
         )
-        stack.callback(_stop, process)
+        stack.callback(stop, process)
         found = Server(f"http://127.0.0.1:{port}", log, process.pid)
         _wait(found, process)
         yield found
@@ -107,7 +107,8 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
     pytest.fail(f"the server did not start:\n{server.tail(100)}")
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a server, as a group where it does not end by itself."""
     if process.poll() is None:
         process.terminate()
         try:
