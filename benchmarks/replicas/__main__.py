@@ -25,7 +25,7 @@ def parsed() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="2 or more (default: 5)")
-    parser.add_argument("--requests", type=int, default=150, help="a replica and round")
+    parser.add_argument("--requests", type=int, default=100, help="a replica and round")
     parser.add_argument("--port", type=int, default=8081, help="of the first (default: 8081)")
     parser.add_argument("--out", type=Path, default=report.RESULTS)
     options = parser.parse_args()

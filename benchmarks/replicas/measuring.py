@@ -15,16 +15,14 @@ from typing import Any
 import httpx
 
 from benchmarks.replicas import running
-from benchmarks.serving import edits
-from benchmarks.serving.cases import Case
 from benchmarks.serving.spread import Spread
 from lethe_projections import artifact, embedded
 from lethe_projections.base_model import BaseModel
+from tests.http.profiles import synthetic
 
 NAME = "live"
 HEADER = "X-Unlearning-Profile"
 PROMPT = "The lighthouse keeper"
-SHAPE = Case("lethe", 64)
 EVERY_S = 1.0
 VERSIONS = 4
 
@@ -57,7 +55,7 @@ def measure(urls: Sequence[str], folder: Path, rounds: int, requests: int) -> di
     checkpoint = str(embedded.prepare())
     base = BaseModel.from_checkpoint(checkpoint)
     clients = [httpx.Client(base_url=url, timeout=120) for url in urls]
-    both = Replicas(clients, [edits.profile(seed, SHAPE, base) for seed in range(VERSIONS)], {})
+    both = Replicas(clients, [synthetic(base, seed) for seed in range(1, VERSIONS + 1)], {})
     _learn(both)
     turns = count()
     order = random.Random(0)  # noqa: S311

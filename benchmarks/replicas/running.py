@@ -14,7 +14,7 @@ from lethe_server import demo
 
 OPTIONS = (
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
-    *("--kv-cache-memory-bytes", "512M"),
+    *("--kv-cache-memory-bytes", "512M", "--sites", "block"),
 )
 STOP_SECONDS = 30
 

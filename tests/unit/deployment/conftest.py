@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lethe_server import compat
-from lethe_server import serve as serving
-from lethe_server.cli import app
-
 Understood = Callable[[list[str]], tuple[dict[str, Any], Namespace]]
 
 
 @pytest.fixture
 def understood(monkeypatch: pytest.MonkeyPatch) -> Understood:
     """Lethe's own options of a command and vLLM's; a test fails where either does not know one."""
+    # Here, because they import vLLM, which `make check` would wait for.
+    from lethe_server import compat
+    from lethe_server import serve as serving
+    from lethe_server.cli import app
+
     called: list[tuple[str, list[str], dict[str, Any]]] = []
     monkeypatch.setattr(serving, "serve", lambda *arguments: called.append(arguments))
 
