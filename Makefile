@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv$(if $(VLLM),-vllm-$(VLLM))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-versions check docs reference bench methods-table evidence compatibility lock clean
+.PHONY: help setup demo test test-unit test-versions check docs reference build licences bench load methods-table evidence compatibility lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +35,19 @@ test-unit: setup ## the tests that need no engine and no server (ARGS=...)
 test-versions: setup ## the versions of vLLM that have a lock, one by one (ARGS="0.30.0 0.31.0")
 	@$(VENV)/python -m tests.versions $(ARGS)
 
-check: setup docs ## ruff, mypy, the layering test and the documentation
+check: setup docs build ## ruff, mypy, the layering test and the documentation; what is released is complete
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
-	$(VENV)/python -m pytest -q tests/unit/test_layering.py
+	$(VENV)/python -m pytest -q tests/unit/test_layering.py tests/unit/deployment/test_release.py
+
+build: setup ## sdist and wheel, into dist/
+	@rm -rf dist
+	$(VENV)/python -m build --no-isolation > /dev/null
+	$(VENV)/twine check --strict dist/*
+
+licences: setup ## write docs/licences.md from the lock's metadata
+	@$(VENV)/python requirements/licences.py
 
 docs: setup ## the documentation site, into site/; a broken link or anchor is an error
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/python -m mkdocs --quiet build --strict
@@ -51,6 +59,9 @@ reference: setup ## write docs/api.md and docs/cli.md from the code
 
 bench: setup ## stock vLLM and Lethe side by side (ARGS=...)
 	@$(VENV)/python -m benchmarks.serving $(ARGS)
+
+load: setup ## two replicas on one PostgreSQL store under load, while profiles are replaced (ARGS=...)
+	@$(VENV)/python -m benchmarks.replicas $(ARGS)
 
 methods-table: setup ## fit every method, measure, write docs/methods.md (ARGS="--jobs 4")
 	@$(VENV)/python -m benchmarks.methods $(ARGS)
@@ -65,6 +76,6 @@ lock: ## write requirements/*.lock anew (ARGS=--upgrade lets versions move; VLLM
 	@VLLM= $(PYTHON) requirements/setup_venv.py
 	@.venv/bin/python requirements/lock.py $(ARGS)
 
-clean: ## remove .venv, the site and every cache
-	rm -rf .venv .venv-vllm-* site .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, the site, what was built and every cache
+	rm -rf .venv .venv-vllm-* site dist .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Writes `cpu.lock` and `torch-cpu.lock`: the project with all its extras but `gpu`.
+"""Writes `cpu.lock` and `torch-cpu.lock`: the project with all its extras but `gpu`, and subsets.
 
 Run by `make lock`, on the platform that the lock is for. pip's own resolver cannot leave a
 dependency out, so this walks the graph itself: ask pip for the newest release that fits what is
@@ -24,6 +24,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+import subsets
 from installed import (
     LOCK,
     LOCKS,
@@ -56,6 +57,7 @@ MAIN = Path(__file__).resolve().parent
 HEADER = """\
 # CPython 3.11, Linux x86_64, CPU. Written by `make lock`; do not edit.
 """
+PINNED = f"{HEADER}--only-binary :all:\n"
 
 Release = dict[str, Any]
 """One entry of pip's installation report: `metadata`, `download_info`."""
@@ -117,11 +119,10 @@ def releases(wanted: Wanted, pins: dict[str, str]) -> list[Release]:
     return found
 
 
-def requirements_of(release: Release, extras: Iterable[str]) -> list[Requirement]:
-    """Returns what a release requires on this platform, given the extras asked of it."""
-    every = [Requirement(text) for text in release["metadata"].get("requires_dist", ())]
-    contexts = [{"extra": extra} for extra in ("", *extras)]
-    return [one for one in every if one.marker is None or any(map(one.marker.evaluate, contexts))]
+def requires(release: Release) -> list[str]:
+    """Returns what the metadata of a release requires, on any platform."""
+    found: list[str] = release["metadata"].get("requires_dist", [])
+    return found
 
 
 def resolve(pins: dict[str, str]) -> list[Release]:
@@ -133,7 +134,7 @@ def resolve(pins: dict[str, str]) -> list[Release]:
         following = Wanted(roots())
         for release in found:
             asked = wanted.extras[normalise(release["metadata"]["name"])]
-            for requirement in requirements_of(release, asked):
+            for requirement in subsets.applying(requires(release), asked):
                 following.add(requirement)
         if (following.lines(), following.extras) == (wanted.lines(), wanted.extras):
             return found
@@ -142,10 +143,11 @@ def resolve(pins: dict[str, str]) -> list[Release]:
 
 
 def main() -> None:
-    """Writes both lock files."""
+    """Writes the lock files; the subsets only of the version that images are made with."""
     held = {} if "--upgrade" in sys.argv[1:] else read_pins(LOCKS if LOCK.is_file() else MAIN)
     lines = {}
-    for release in resolve(held):
+    found = resolve(held)
+    for release in found:
         metadata = release["metadata"]
         digest = release["download_info"]["archive_info"]["hashes"]["sha256"]
         name = normalise(metadata["name"])
@@ -154,7 +156,10 @@ def main() -> None:
     LOCKS.mkdir(exist_ok=True)
     TORCH_LOCK.write_text(f"{HEADER}{torch}\n")
     pins = "".join(lines[name] for name in sorted(lines))
-    LOCK.write_text(f"{HEADER}--only-binary :all:\n{pins}")
+    LOCK.write_text(f"{PINNED}{pins}")
+    if not VLLM:
+        known = {normalise(one["metadata"]["name"]): requires(one) for one in found}
+        subsets.write(LOCKS, PINNED, lines, known)
     print(f"{len(lines) + 1} distributions locked")
 
 

@@ -5,5 +5,3 @@ engine holds it; `admission` (engine core) separates its prefix cache; `routing`
 finds its tokens in each batch; `edit` (custom op) changes them at each site.
 Importing this package imports neither vLLM nor torch.
 """
-
-__version__ = "0.1.0"

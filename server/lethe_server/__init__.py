@@ -3,5 +3,3 @@
 `middleware` decides which variant serves a request, `profiles` and `compare` are routes of their
 own, `serve` starts vLLM with all of it. Importing this package imports nothing else.
 """
-
-__version__ = "0.1.0"

@@ -20,7 +20,6 @@ from lethe_server.cli_profiles import profiles_app
 from lethe_server.cli_report import report
 
 app = typer.Typer(
-    help="One base model serves the original and any number of unlearned variants.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -39,6 +38,25 @@ app.add_typer(attack_app, name="attack")
 
 DEFAULT_SITES, DEFAULT_BANK_MB = "mlp,down_proj", 512
 """As in `lethe_vllm.options`, which is not worth importing for `--help`."""
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        typer.echo(f"lethe {metadata.version('vllm-lethe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lethe(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say it and exit."),
+    ] = False,
+) -> None:
+    """One base model serves the original and any number of unlearned variants."""
+
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 

@@ -52,9 +52,7 @@ def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @contextmanager
 def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
     """`lethe serve embedded` with a log in `folder` and a cache beside it, stopped on exit."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {
         **os.environ,
         # Nothing is compiled here, so what servers share is only what vLLM finds out of its models.
@@ -76,10 +74,18 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
             # Not a session of its own: see lethe_server.demo.
             process_group=0,
         )
-        stack.callback(_stop, process)
+        stack.callback(stop, process)
         found = Server(f"http://127.0.0.1:{port}", log, process.pid)
         _wait(found, process)
         yield found
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @contextmanager
@@ -101,7 +107,8 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
     pytest.fail(f"the server did not start:\n{server.tail(100)}")
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a server, as a group where it does not end by itself."""
     if process.poll() is None:
         process.terminate()
         try:

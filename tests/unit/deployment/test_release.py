@@ -1,0 +1,122 @@
+"""What `pip install` gets: built once, looked into, and installed where the project is not."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .places import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSION: str = PROJECT["version"]
+PACKAGES = ("projections/lethe_projections", "plugins/lethe_vllm", "server/lethe_server")
+STEM = f"vllm_lethe-{VERSION}"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ".", cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return built / f"{STEM}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An environment that has the wheel, and of this one what it needs, but not the project."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv" / "bin" / "python"
+    install = ("-m", "pip", "--python", python, "install", "--no-deps", "--no-index")
+    run(sys.executable, *install, wheel, cwd=folder)
+    site = sysconfig.get_path("purelib", vars={"base": str(folder / "venv")})
+    # A folder that a .pth file names is searched, and its own .pth files are not read: through one
+    # of those this environment has the project.
+    (Path(site) / "locked.pth").write_text(sysconfig.get_path("purelib"))
+    yield folder / "venv" / "bin"
+
+
+def files() -> dict[str, bytes]:
+    """Every file of the packages, by its name in the wheel."""
+    return {
+        str(file.relative_to((ROOT / package).parent)): file.read_bytes()
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    own = {name: data for name, data in found.items() if ".dist-info/" not in name}
+    assert own.keys() == files().keys()
+    assert own == files()
+    assert f"{STEM}.dist-info/licenses/LICENSE" in found
+
+
+def test_the_sdist_is_the_tree_and_small(built: Path) -> None:
+    archive = built / f"{STEM}.tar.gz"
+    assert archive.stat().st_size < 8 * 2**20
+    with tarfile.open(archive) as source:
+        names = {name.removeprefix(f"{STEM}/") for name in source.getnames()}
+    assert {"PKG-INFO", "LICENSE", "pyproject.toml", "tests/conftest.py"} <= names
+    assert {f"{package}/__init__.py" for package in PACKAGES} <= names
+    assert [name for name in names - {"PKG-INFO"} if not (ROOT / name).is_file()] == []
+    assert not [name for name in names if "__pycache__" in name or ".venv" in name]
+
+
+def test_an_index_would_take_both(built: Path) -> None:
+    run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir(), cwd=ROOT)
+
+
+def test_installed_it_is_the_wheels_own_code_and_data(environment: Path, tmp_path: Path) -> None:
+    code = (
+        "import lethe_projections, lethe_server, lethe_vllm\n"
+        "from importlib import metadata, resources\n"
+        "for package in (lethe_projections, lethe_server, lethe_vllm):\n"
+        "    print(package.__file__)\n"
+        "for group in ('vllm.general_plugins', 'vllm.endpoint_plugins', 'console_scripts'):\n"
+        "    print(metadata.entry_points(group=group)['lethe'].load().__module__)\n"
+        "data = resources.files('lethe_projections')\n"
+        "print(len((data / 'data' / 'retain.jsonl').read_text().splitlines()))\n"
+        "from lethe_projections.evaluation import suite_file\n"
+        "print(len(suite_file.packaged('capitals').items))\n"
+    )
+    said = run(environment / "python", "-c", code, cwd=tmp_path).splitlines()
+    assert all(file.startswith(str(environment.parent)) for file in said[:3]), said
+    assert said[3:6] == ["lethe_vllm.entry", "lethe_server.entry", "lethe_server.cli"]
+    assert all(int(count) > 50 for count in said[6:])
+
+
+def test_installed_its_command_says_its_version_and_its_help(
+    environment: Path, tmp_path: Path
+) -> None:
+    assert run(environment / "lethe", "--version", cwd=tmp_path) == f"lethe {VERSION}\n"
+    assert "serve" in run(environment / "lethe", "--help", cwd=tmp_path)
+
+
+def test_the_version_stands_in_one_place() -> None:
+    sources = [file for name in PACKAGES for file in (ROOT / name).rglob("*.py")]
+    sources += [file for file in (ROOT / "docker").rglob("*") if file.is_file()]
+    assert [file for file in sources if VERSION in file.read_text()] == []
+    assert f"\n## {VERSION}\n" in (ROOT / "CHANGELOG.md").read_text()
