@@ -4,9 +4,9 @@
 #
 #   docker/build-with-buildah.sh [STORAGE] [option of buildah build]...
 #
-# STORAGE is a folder for images (default /var/tmp/lethe-buildah); DEBIAN_MIRROR names the mirror, if not
-# debootstrap's own. Where packages come from an index
-# of your own, hand its settings in for the build alone, so that they are in no image:
+# STORAGE is a folder for images (default /var/tmp/lethe-buildah); DEBIAN_MIRROR names a mirror other
+# than debootstrap's own. Where packages come from an index of your own, hand its settings in for the
+# build alone, so that they are in no image:
 #
 #   docker/build-with-buildah.sh /var/tmp/lethe-buildah --volume /etc/pip.conf:/etc/pip.conf:ro
 set -euo pipefail
