@@ -1,0 +1,5 @@
+import { html } from "../ui.js";
+
+export function ExperimentsPage() {
+  return html`<h1>Experiments</h1>`;
+}
