@@ -1,5 +1,5 @@
 // What an experiment has shown so far: counts, each metric with its intervals, what to mind.
-import { drawn, Forest, Legend, scale } from "../parts/forest.js";
+import { drawn, Forest, Legend, scale, SHARE } from "../parts/forest.js";
 import { interval, number, percent, plural, pValue, short } from "../parts/text.js";
 import { html } from "../ui.js";
 
@@ -15,9 +15,10 @@ export const Report = ({ report }) =>
 
 function Warnings({ report }) {
   const found = warnings(report);
-  return found.length
-    ? html`<ul class="warnings" role="alert">${found.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`
-    : null;
+  if (!found.length) return null;
+  return html`<div class="warnings" role="alert">
+    <ul>${found.map((line) => html`<li key=${line}>${line}</li>`)}</ul>
+  </div>`;
 }
 
 function warnings({ sample_ratio: ratio, lost_exposures: lost, unexposed_outcomes: unexposed, arms }) {
@@ -80,7 +81,7 @@ function Metric({ name, report }) {
   const rows = report.arms.map((arm) => ({ name: arm.name, note: arm.name === report.control && "control", ...arm.metrics[name] }));
   const { kind } = rows[0];
   const differences = rows.filter((one) => one.difference).map(({ name: of, difference }) => ({ name: of, ...difference }));
-  const domain = kind === "rate" ? [0, 1] : scaleOf(rows);
+  const domain = kind === "rate" ? SHARE : scaleOf(rows);
   return html`<section class="card metric" aria-labelledby=${`metric-${name}`}>
     <h2 id=${`metric-${name}`}>${name} <small>${kind}</small></h2>
     <${Forest} caption=${`${name}: ${kind} of each arm`} first="Arm" columns=${VALUES} rows=${rows} domain=${domain} />

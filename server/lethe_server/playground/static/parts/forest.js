@@ -13,33 +13,26 @@ export function place(value, [low, high]) {
 
 const plain = (value) => Number(value.toPrecision(6));
 
-/** The distance of a scale's lines: a round number, for four or five of them. */
-function step(low, high) {
-  const raw = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
-}
-
 /** Where a scale has its lines, its ends among them. */
-export function ticks([low, high]) {
-  const by = step(low, high);
+export function ticks([low, high, by]) {
   const count = Math.round((high - low) / by);
-  return Array.from({ length: count + 1 }, (_, at) => plain(low + at * by));
+  const lines = Array.from({ length: count + 1 }, (_, at) => low + at * by);
+  return lines.map((at) => (Math.abs(at) < by / 1000 ? 0 : plain(at)));
 }
 
-/** A scale with round ends that holds every number. */
+/** A scale that holds every number: its ends and the distance of its lines, all of them round. */
 export function scale(numbers) {
   const known = numbers.filter(Number.isFinite);
   const [low, high] = [Math.min(...known), Math.max(...known)];
-  return low === high ? [low - 0.5, high + 0.5] : widened([low, high]);
+  if (low === high) return [low - 0.5, high + 0.5, 0.5];
+  const raw = (high - low) / 4;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const by = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
+  return [Math.floor(low / by + 1e-6) * by, Math.ceil(high / by - 1e-6) * by, by].map(plain);
 }
 
-/** Rounds outwards, until lines of this scale's own distance meet both ends. */
-function widened([low, high]) {
-  const by = step(low, high);
-  const found = [Math.floor(low / by + 1e-6) * by, Math.ceil(high / by - 1e-6) * by].map(plain);
-  return found[0] === low && found[1] === high ? found : widened(found);
-}
+/** That of a share. */
+export const SHARE = [0, 1, 0.25];
 
 /** Every number that rows draw. */
 export const drawn = (rows) =>
@@ -92,7 +85,7 @@ export function Legend({ marks, names = {} }) {
       (kind) => html`<span key=${kind}>
         <svg class="forest-key" focusable="false">
           ${kind === "interval"
-            ? html`<${Whisker} ends=${[0.15, 0.85]} domain=${[0, 1]} />`
+            ? html`<${Whisker} ends=${[0.15, 0.85]} domain=${SHARE} />`
             : html`<${Mark} kind=${kind} at="50%" />`}
         </svg>
         ${names[kind] ?? NAMES[kind]}
@@ -106,7 +99,7 @@ export function Legend({ marks, names = {} }) {
  *
  * @param columns of numbers: [{ title, cell(row) }].
  * @param rows [{ name, note, value, interval, base, never }], with all but the name optional.
- * @param domain the ends of the scale; nothing is drawn without.
+ * @param domain a scale; nothing is drawn without.
  * @param zero the number whose line is drawn strong.
  */
 export function Forest({ caption, first, columns, rows, domain, zero = 0 }) {

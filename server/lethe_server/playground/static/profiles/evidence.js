@@ -1,11 +1,9 @@
 // What was measured of a profile: the worst first, each number with its interval and anchors.
 import { ROOT } from "../api.js";
-import { drawn, Forest, Legend, scale } from "../parts/forest.js";
+import { drawn, Forest, Legend, scale, SHARE } from "../parts/forest.js";
 import { interval, number, plural, short } from "../parts/text.js";
 import { html } from "../ui.js";
 import { NOT_SHOWN } from "./not_shown.js";
-
-const SHARE = [0, 1];
 
 export function Evidence({ profile }) {
   const found = profile.evidence;
