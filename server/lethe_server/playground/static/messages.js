@@ -3,11 +3,15 @@ import { html, signal } from "./ui.js";
 
 const region = document.getElementById("announcements");
 
+const KEPT = 8;
+
 /** Has a screen reader say something when it is done with what it says now. */
 export function announce(text) {
   const line = document.createElement("div");
   line.textContent = text;
-  region.replaceChildren(line);
+  region.append(line);
+  // Several that come at once are all said; what was said long ago need not be found again.
+  while (region.childElementCount > KEPT) region.firstElementChild.remove();
 }
 
 /** The alerts that are shown, the oldest first. */

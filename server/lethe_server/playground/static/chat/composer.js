@@ -1,0 +1,106 @@
+// The prompt box and its settings.
+import { copy } from "../copying.js";
+import { announce } from "../messages.js";
+import { html, useRef, useSignal } from "../ui.js";
+import { retryAll, send, stopAll } from "./asking.js";
+import { showKeys } from "./keys.js";
+import { answersNow, clearConversation, draft, settings, turns } from "./state.js";
+
+export function Composer() {
+  const form = useRef(null);
+  const open = useSignal(false);
+  const running = answersNow().some((answer) => answer.isRunning);
+  const ask = () => {
+    if (running) return;
+    if (form.current.checkValidity()) send();
+    else open.value = true;
+  };
+
+  function onKeyDown(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    ask();
+  }
+
+  return html`<form
+    ref=${form}
+    class="composer card"
+    aria-label="Prompt"
+    onSubmit=${(event) => {
+      event.preventDefault();
+      ask();
+    }}
+  >
+    <label for="prompt" class="visually-hidden">Prompt for every column</label>
+    <div class="prompt-row">
+      <textarea
+        id="prompt"
+        rows="1"
+        placeholder="Ask every column the same…"
+        aria-describedby="prompt-keys"
+        value=${draft.value}
+        onInput=${(event) => (draft.value = event.target.value)}
+        onKeyDown=${onKeyDown}
+      ></textarea>
+      ${running
+        ? html`<button type="button" class="danger" onClick=${stopAll}>Stop all</button>`
+        : html`<button type="submit" class="primary" disabled=${!draft.value.trim()}>Send</button>`}
+    </div>
+    <div class="composer-actions">
+      <button type="button" class="quiet small" disabled=${running || !turns.value.length} onClick=${retryAll}>Retry all</button>
+      <button type="button" class="quiet small" disabled=${!turns.value.length} onClick=${startAnew}>New conversation</button>
+      <button
+        type="button"
+        class="quiet small"
+        aria-expanded=${open.value}
+        aria-controls="settings"
+        onClick=${() => (open.value = !open.value)}
+      >
+        Settings${" "}<span class="settings-now">${summary()}</span>
+      </button>
+      <span class="spread"></span>
+      <button type="button" class="quiet small" onClick=${() => copy(location.href, "Link")}>Copy link</button>
+      <button type="button" class="quiet small keys-button" onClick=${showKeys}>Keys <kbd>?</kbd></button>
+    </div>
+    <p id="prompt-keys" class="visually-hidden">Enter sends, Shift and Enter begin a new line, Escape stops.</p>
+    <${Settings} hidden=${!open.value} />
+  </form>`;
+}
+
+const summary = () =>
+  `temperature ${settings.temperature.value || "default"}, up to ${settings.max_tokens.value || "default"} tokens`;
+
+function startAnew() {
+  clearConversation();
+  announce("Conversation cleared.");
+  document.getElementById("prompt").focus();
+}
+
+const Settings = ({ hidden }) =>
+  html`<div id="settings" class="settings" hidden=${hidden}>
+    <${NumberField} name="temperature" label="Temperature" min="0" max="2" step="0.05" />
+    <${NumberField} name="max_tokens" label="Most tokens" min="1" max="9999999" step="1" />
+    <${NumberField} name="seed" label="Seed" min="0" max="999999999999999" step="1" />
+    <div class="field system">
+      <label for="setting-system">System prompt</label>
+      <textarea
+        id="setting-system"
+        rows="1"
+        value=${settings.system.value}
+        onInput=${(event) => (settings.system.value = event.target.value)}
+      ></textarea>
+    </div>
+  </div>`;
+
+const NumberField = ({ name, label, ...limits }) =>
+  html`<div class="field">
+    <label for="setting-${name}">${label}</label>
+    <input
+      id="setting-${name}"
+      type="number"
+      inputmode="decimal"
+      ...${limits}
+      value=${settings[name].value}
+      onInput=${(event) => (settings[name].value = event.target.value)}
+    />
+  </div>`;
