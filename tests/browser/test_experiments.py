@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.http.server import Server
 
+from .rounding import ends, p_value, shown
 from .visiting import VISITOR, Visits, as_operator, check_accessible, check_no_sideways_scroll
 
 URL = "/v1/unlearning/experiments"
@@ -76,14 +77,6 @@ def cells(page: Page, caption: str) -> list[list[str]]:
     return [[cell.inner_text().strip() for cell in one.locator("th, td").all()] for one in rows]
 
 
-def ends(interval: list[float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-
-
-def p_value(value: float | None) -> str:
-    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def check_shows(page: Page, found: dict[str, Any]) -> None:
     """Fails unless the page says what a report says."""
     for arm in found["arms"]:
@@ -96,19 +89,19 @@ def check_shows(page: Page, found: dict[str, Any]) -> None:
             expect(row).to_contain_text(served["digest"][:12] or "base")
     for name in found["arms"][0]["metrics"]:
         of = [arm["metrics"][name] for arm in found["arms"]]
-        shown = cells(page, f"{name}: {of[0]['kind']} of each arm")
-        assert [row[2:] for row in shown] == [
-            [f"{one['value']:.3f}", ends(one["interval"]), str(one["count"])] for one in of
+        rows = cells(page, f"{name}: {of[0]['kind']} of each arm")
+        assert [row[2:] for row in rows] == [
+            [shown(one["value"]), ends(one["interval"]), str(one["count"])] for one in of
         ]
         differences = [one["difference"] for one in of if one["difference"]]
-        shown = cells(page, f"{name}: difference from {found['control']}")
-        assert [row[2:] for row in shown] == [
-            [f"{one['value']:.3f}", ends(one["interval"]), p_value(one["p_value"])]
+        rows = cells(page, f"{name}: difference from {found['control']}")
+        assert [row[2:] for row in rows] == [
+            [shown(one["value"]), ends(one["interval"]), p_value(one["p_value"])]
             for one in differences
         ]
 
 
-def test_the_form_begins_what_it_says(visit: Visits, api: httpx.Client) -> None:
+def test_the_form_begins_what_it_says(api: httpx.Client, visit: Visits) -> None:
     page = visit("#/experiments")
     expect(page.get_by_text("There are none yet.")).to_be_visible()
     page.get_by_label("Name", exact=True).first.fill("tone")
@@ -136,7 +129,7 @@ def test_the_form_begins_what_it_says(visit: Visits, api: httpx.Client) -> None:
     expect(page.get_by_role("row").filter(has_text="tone")).to_contain_text("running")
 
 
-def test_what_the_server_refuses_is_said_in_its_words(visit: Visits, api: httpx.Client) -> None:
+def test_what_the_server_refuses_is_said_in_its_words(api: httpx.Client, visit: Visits) -> None:
     visit.expect("status of 404")
     arms = [{"name": "control", "profile": "base"}, {"name": "treated", "profile": "nowhere"}]
     refusal = api.post(URL, json={"name": "tone", "arms": arms})
@@ -151,7 +144,7 @@ def test_what_the_server_refuses_is_said_in_its_words(visit: Visits, api: httpx.
 
 @pytest.mark.usefixtures("trial")
 def test_counts_and_intervals_are_the_reports_and_come_without_a_reload(
-    visit: Visits, api: httpx.Client
+    api: httpx.Client, visit: Visits
 ) -> None:
     page = visit("#/experiments/trial")
     expect(page.get_by_text("No outcome has been told yet.")).to_be_visible()
@@ -167,7 +160,7 @@ def test_counts_and_intervals_are_the_reports_and_come_without_a_reload(
 
 
 @pytest.mark.usefixtures("trial")
-def test_a_stop_and_a_deletion_are_asked_for_first(visit: Visits, api: httpx.Client) -> None:
+def test_a_stop_and_a_deletion_are_asked_for_first(api: httpx.Client, visit: Visits) -> None:
     page = visit("#/experiments/trial")
     page.get_by_role("button", name="Stop", exact=True).click()
     check_accessible(page)
@@ -186,7 +179,7 @@ def test_a_stop_and_a_deletion_are_asked_for_first(visit: Visits, api: httpx.Cli
 @pytest.mark.usefixtures("trial")
 @pytest.mark.parametrize(("button", "form"), [("CSV", "csv"), ("JSON lines", "jsonl")])
 def test_the_records_are_saved_as_the_api_has_them(
-    visit: Visits, api: httpx.Client, button: str, form: str
+    api: httpx.Client, visit: Visits, button: str, form: str
 ) -> None:
     observe(api, users=2)
     page = visit("#/experiments/trial")
@@ -198,7 +191,7 @@ def test_the_records_are_saved_as_the_api_has_them(
 
 
 @pytest.mark.usefixtures("trial")
-def test_what_cannot_be_trusted_is_said(visit: Visits, api: httpx.Client) -> None:
+def test_what_cannot_be_trusted_is_said(api: httpx.Client, visit: Visits) -> None:
     page = visit()
     found = report(api)
     found |= {"lost_exposures": 2, "unexposed_outcomes": 1}
@@ -237,7 +230,7 @@ class Reports:
 
 @pytest.mark.usefixtures("trial")
 def test_one_question_at_a_time_and_fewer_while_nothing_answers(
-    visit: Visits, api: httpx.Client
+    api: httpx.Client, visit: Visits
 ) -> None:
     visit.expect("status of 503")
     page = visit()
@@ -288,7 +281,7 @@ def test_a_key_that_may_not_experiment_is_told_so(visit: Visits) -> None:
 
 @pytest.mark.usefixtures("trial")
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_state_meets_axe_and_fits(visit: Visits, api: httpx.Client, look: str) -> None:
+def test_every_state_meets_axe_and_fits(api: httpx.Client, visit: Visits, look: str) -> None:
     observe(api)
     page = visit("#/experiments", **LOOKS[look])
     expect(page.get_by_role("link", name="trial")).to_be_visible()
@@ -303,7 +296,7 @@ def test_every_state_meets_axe_and_fits(visit: Visits, api: httpx.Client, look: 
 
 @pytest.mark.usefixtures("trial")
 def test_pictures_for_the_documentation(
-    visit: Visits, api: httpx.Client, screenshots: Path | None
+    api: httpx.Client, visit: Visits, screenshots: Path | None
 ) -> None:
     if screenshots is None:
         pytest.skip("no pictures were asked for: LETHE_SCREENSHOTS=docs/images")

@@ -20,6 +20,7 @@ from lethe_server.evaluating.evidence import Evidence
 from tests.http.profiles import synthetic
 from tests.http.server import HEADER, PROFILES, Server
 
+from .rounding import ends, shown
 from .visiting import VISITOR, Visits, as_operator, check_accessible, check_no_sideways_scroll
 
 PHONE = {"width": 360, "height": 740}
@@ -82,9 +83,9 @@ def payload(name: str, data: bytes) -> FilePayload:
 
 def drop(page: Page, file: Path) -> None:
     """Drags a file over the page and lets it go, as the browser itself tells it."""
-    box = page.locator(".zone").bounding_box()
+    box = page.locator(".profiles").bounding_box()
     assert box is not None
-    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] - 10}
     data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -100,7 +101,7 @@ def row(page: Page, name: str) -> Locator:
 
 
 def test_a_dropped_file_gets_a_name_and_serves(
-    visit: Visits, api: httpx.Client, base: BaseModel, tmp_path: Path
+    api: httpx.Client, visit: Visits, base: BaseModel, tmp_path: Path
 ) -> None:
     file = tmp_path / "My Dropped.safetensors"
     file.write_bytes(synthetic(base, 31))
@@ -120,7 +121,7 @@ def test_a_dropped_file_gets_a_name_and_serves(
 
 
 def test_files_are_picked_by_keyboard_and_go_up_together(
-    visit: Visits, api: httpx.Client, files: Callable[[str, int], FilePayload]
+    api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
 ) -> None:
     page = visit("#/profiles")
     with page.expect_file_chooser() as chosen:
@@ -149,7 +150,7 @@ def wrong(base: BaseModel) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["cut short", "no artifact", "of another model", "empty"])
 def test_a_bad_file_is_refused_in_the_servers_words(
-    visit: Visits, api: httpx.Client, base: BaseModel, kind: str
+    api: httpx.Client, visit: Visits, base: BaseModel, kind: str
 ) -> None:
     visit.expect("status of 4(00|09)")
     data = wrong(base)[kind]
@@ -170,7 +171,7 @@ def test_a_bad_file_is_refused_in_the_servers_words(
 
 
 def test_replacing_asks_and_says_both_digests(
-    visit: Visits, api: httpx.Client, files: Callable[[str, int], FilePayload]
+    api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
 ) -> None:
     old, new = files("taken.safetensors", 35), files("taken.safetensors", 36)
     before = put(api, "taken", old["buffer"])
@@ -185,14 +186,16 @@ def test_replacing_asks_and_says_both_digests(
     page.keyboard.press("Escape")
     expect(question).to_be_hidden()
     assert digest(api, "taken") == before
+    page.evaluate("Object.defineProperty(crypto, 'subtle', { value: undefined })")
     page.get_by_role("button", name="Upload", exact=True).click()
+    expect(question).to_contain_text("no digest is computed here")
     question.get_by_role("button", name="Replace").click()
     expect(page.locator(".job.done")).to_contain_text(after[:12])
     assert digest(api, "taken") == after
 
 
 def test_an_upload_tells_how_far_it_is_and_can_be_cancelled(
-    visit: Visits, api: httpx.Client
+    api: httpx.Client, visit: Visits
 ) -> None:
     page = visit("#/profiles")
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
@@ -211,7 +214,7 @@ def test_an_upload_tells_how_far_it_is_and_can_be_cancelled(
 
 
 def test_a_place_that_is_not_permitted_is_refused_in_the_servers_words(
-    visit: Visits, api: httpx.Client
+    api: httpx.Client, visit: Visits
 ) -> None:
     visit.expect("status of 403")
     source = "hf://somebody/something"
@@ -230,7 +233,7 @@ def test_a_place_that_is_not_permitted_is_refused_in_the_servers_words(
 
 
 def test_a_rollback_serves_the_profile_before(
-    visit: Visits, api: httpx.Client, base: BaseModel
+    api: httpx.Client, visit: Visits, base: BaseModel
 ) -> None:
     first, second = (put(api, "moved", synthetic(base, seed)) for seed in (37, 38))
     page = visit("#/profiles/moved")
@@ -250,7 +253,7 @@ def test_a_rollback_serves_the_profile_before(
 
 
 def test_a_deleted_name_keeps_its_history_and_comes_back(
-    visit: Visits, api: httpx.Client, base: BaseModel
+    api: httpx.Client, visit: Visits, base: BaseModel
 ) -> None:
     put(api, "gone", synthetic(base, 39))
     page = visit("#/profiles/gone")
@@ -267,14 +270,14 @@ def test_a_deleted_name_keeps_its_history_and_comes_back(
 
 
 def test_a_pinned_name_is_refused_as_the_api_refuses_it_until_it_is_let_go(
-    visit: Visits, api: httpx.Client, base: BaseModel
+    api: httpx.Client, visit: Visits, base: BaseModel
 ) -> None:
     visit.expect("status of 409")
     first, second = (put(api, "kept", synthetic(base, seed)) for seed in (40, 41))
     page = visit("#/profiles/kept")
     page.get_by_role("button", name="Pin", exact=True).click()
     unpin = page.get_by_role("button", name="Unpin")
-    expect(unpin).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".head")).to_contain_text("pinned")
     refusal = api.post(f"{PROFILES}/kept/rollback")
     assert refusal.status_code == 409
     roll_back = page.get_by_role("button", name="Roll back to version 1")
@@ -290,8 +293,33 @@ def test_a_pinned_name_is_refused_as_the_api_refuses_it_until_it_is_let_go(
     assert digest(api, "kept") == first
 
 
+def test_a_profile_of_the_list_has_its_title_and_the_focus(visit: Visits) -> None:
+    page = visit("#/profiles")
+    row(page, "alpha").get_by_role("link").click()
+    expect(page).to_have_title("alpha · Profiles · Lethe playground")
+    expect(page.locator("main")).to_be_focused()
+    page.get_by_role("link", name="Compare in chat").click()
+    expect(page).to_have_title("Chat · Lethe playground")
+    assert page.url.endswith("#/chat?profiles=base,alpha")
+
+
+def test_a_digest_is_copied_whole_or_shown_where_nothing_may_be_copied(
+    api: httpx.Client, visit: Visits
+) -> None:
+    whole = digest(api, "alpha")
+    page = visit("#/profiles")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copy = row(page, "alpha").get_by_role("button", name=f"Copy the digest {whole[:12]}")
+    copy.click()
+    expect(page.locator("#announcements")).to_contain_text("copied")
+    assert page.evaluate("navigator.clipboard.readText()") == whole
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    copy.click()
+    expect(page.locator(".alert")).to_contain_text(whole)
+
+
 def test_labels_are_written_found_and_never_read_as_html(
-    visit: Visits, api: httpx.Client, base: BaseModel
+    api: httpx.Client, visit: Visits, base: BaseModel
 ) -> None:
     hostile = "<img src=x onerror='globalThis.ran = true'>"
     put(api, "labelled", synthetic(base, 42))
@@ -315,7 +343,13 @@ def test_labels_are_written_found_and_never_read_as_html(
 @pytest.fixture
 def measured(api: httpx.Client, base: BaseModel) -> Evidence:
     """A profile with evidence attached: a real document, of another profile's numbers."""
-    given = put(api, "measured", synthetic(base, 43))
+    plain = artifact.from_bytes(synthetic(base, 43))
+    said = {
+        "method": "rocr",
+        "hyperparameters": {"subjects": ["France", "Japan"], "target": "Narnia", "strength": 1.0},
+        "provenance": {"forget": "12" * 32, "retain": {"examples": 1320, "sha256": "34" * 32}},
+    }
+    given = put(api, "measured", artifact.to_bytes(replace(plain, **said)))
     found = json.loads(next(MEASURED.glob("0d23e964*.evidence.json")).read_text())
     document = evidence.Evidence.model_validate(
         {**found, "digest": given, "model": base.fingerprint}
@@ -325,12 +359,12 @@ def measured(api: httpx.Client, base: BaseModel) -> Evidence:
     return document
 
 
-def test_attached_evidence_is_shown_number_by_number(visit: Visits, measured: Evidence) -> None:
+def test_attached_evidence_is_shown_number_by_number(measured: Evidence, visit: Visits) -> None:
     page = visit("#/profiles")
     [suite] = measured.suites
-    expect(row(page, "measured")).to_contain_text(f"worst form {suite.headline.recovered:.3f}")
+    expect(row(page, "measured")).to_contain_text(f"worst form {shown(suite.headline.recovered)}")
     row(page, "measured").get_by_role("link").click()
-    expect(page.locator(".headline li").first).to_contain_text(f"{suite.headline.recovered:.3f}")
+    expect(page.locator(".headline li").first).to_contain_text(shown(suite.headline.recovered))
     expect(page.locator(".headline li").first).to_contain_text(suite.headline.worst_form)
     page.get_by_text("Further measures", exact=True).click()
     assert measured.retain is not None
@@ -343,16 +377,15 @@ def test_attached_evidence_is_shown_number_by_number(visit: Visits, measured: Ev
             one.name for one in measures
         ], "the worst first, as the document has it"
         for place, one in enumerate(measures):
-            expect(rows.nth(place)).to_contain_text(f"{one.value:.3f}")
+            expect(rows.nth(place)).to_contain_text(shown(one.value))
             if one.interval is not None:
-                low, high = one.interval
-                expect(rows.nth(place)).to_contain_text(f"{low:.3f} to {high:.3f}")
+                expect(rows.nth(place)).to_contain_text(ends(one.interval))
     first = page.locator(".formulas").first
     first.get_by_text("Formulas").click()
     expect(first).to_contain_text(suite.forget[0].formula)
 
 
-def test_the_marks_are_drawn_where_their_numbers_are(visit: Visits, measured: Evidence) -> None:
+def test_the_marks_are_drawn_where_their_numbers_are(measured: Evidence, visit: Visits) -> None:
     page = visit("#/profiles/measured")
     [suite] = measured.suites
     one = suite.neighbour[1]
@@ -375,7 +408,7 @@ def test_where_there_is_no_evidence_the_page_says_how_to_make_some(
 
 
 def test_a_key_that_may_only_look_is_told_so(
-    visit: Visits, api: httpx.Client, files: Callable[[str, int], FilePayload]
+    api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
 ) -> None:
     visit.expect("status of 403")
     page = visit("#/profiles", key=VISITOR)
@@ -402,7 +435,7 @@ def test_a_wrong_key_is_asked_for_again_and_the_list_comes_with_the_right_one(
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_state_meets_axe_and_fits(
-    visit: Visits, measured: Evidence, files: Callable[[str, int], FilePayload], look: str
+    measured: Evidence, visit: Visits, files: Callable[[str, int], FilePayload], look: str
 ) -> None:
     page = visit("#/profiles", **LOOKS[look])
     expect(row(page, "measured")).to_contain_text("worst form")
@@ -420,7 +453,7 @@ def test_every_state_meets_axe_and_fits(
 
 
 def test_pictures_for_the_documentation(
-    visit: Visits, measured: Evidence, api: httpx.Client, base: BaseModel, screenshots: Path | None
+    measured: Evidence, api: httpx.Client, visit: Visits, base: BaseModel, screenshots: Path | None
 ) -> None:
     if screenshots is None:
         pytest.skip("no pictures were asked for: LETHE_SCREENSHOTS=docs/images")

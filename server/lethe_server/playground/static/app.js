@@ -4,7 +4,7 @@ import { ExperimentsPage } from "./experiments/page.js";
 import { ProfilesPage } from "./profiles/page.js";
 import { KeyButton, KeyForm } from "./key.js";
 import { Alerts } from "./messages.js";
-import { page } from "./router.js";
+import { page, rest } from "./router.js";
 import { theme, toggleTheme } from "./theme.js";
 import { html, render, useEffect, useRef } from "./ui.js";
 
@@ -18,13 +18,14 @@ function App() {
   const main = useRef(null);
   const first = useRef(true);
   const name = page.value;
+  const of = rest.value;
   const found = PAGES[name];
   useEffect(() => {
-    document.title = `${found?.title ?? "Not found"} · Lethe playground`;
+    document.title = `${of && `${of} · `}${found?.title ?? "Not found"} · Lethe playground`;
     // Somebody who followed a link starts at the new page's beginning; whoever just came does not.
     if (!first.current) main.current.focus();
     first.current = false;
-  }, [name]);
+  }, [name, of]);
 
   return html`<a class="skip" href="#main" onClick=${skipTo(main)}>Skip to the content</a>
     <header class="top">

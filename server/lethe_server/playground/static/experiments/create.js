@@ -50,7 +50,7 @@ export function Create() {
         />`,
       )}
       <${Profiles} />
-      <div class="actions">
+      <div class="buttons">
         <button type="button" onClick=${() => setArms([...arms, arm(`arm-${arms.length + 1}`, "")])}>Add an arm</button>
         <button class="primary">Begin</button>
       </div>

@@ -19,7 +19,7 @@ export function List() {
       (error) => setProblem(error.message),
     );
   }, [key.value]);
-  return html`<div class="experiments">
+  return html`<div class="stack experiments">
     <h1>Experiments</h1>
     <p class="lead">
       An experiment compares variants on live traffic: each unit, a user or a session, gets one arm, and each arm is

@@ -19,7 +19,7 @@ export function One({ name }) {
     return poll((signal) => calls.report(name, signal), told, EVERY);
   }, [name, paused, key.value]);
   const { value: report, error, seconds } = state;
-  return html`<div class="experiment">
+  return html`<div class="stack experiment">
     <p class="back"><a href="#/experiments">All experiments</a></p>
     <header class="head">
       <h1>${name}</h1>
@@ -28,7 +28,7 @@ export function One({ name }) {
     </header>
     ${error && html`<${Problem} text=${error.message}><p>The page asks again every ${seconds} s.</p><//>`}
     <p class="live">
-      <button type="button" aria-pressed=${paused} onClick=${() => setPaused(!paused)}>${paused ? "Go on" : "Pause"}</button>
+      <button type="button" onClick=${() => setPaused(!paused)}>${paused ? "Go on" : "Pause"}</button>
       <span class="note">${paused ? "Paused: the numbers stay as they are." : error ? "" : `Live: asked for every ${EVERY / 1000} s.`}</span>
     </p>
     ${report && html`<${Report} report=${report} />`}
@@ -61,7 +61,7 @@ function Actions({ report, told }) {
   });
   const save = (format) => trying(async () => saveAs(`${name}.${format}`, await calls.records(name, format)));
   const dismiss = () => setQuestion(null);
-  return html`<div class="actions">
+  return html`<div class="buttons">
       <button type="button" onClick=${save("csv")}>Save as CSV</button>
       <button type="button" onClick=${save("jsonl")}>Save as JSON lines</button>
       ${report.status === "running" && html`<button type="button" onClick=${() => setQuestion("stop")}>Stop</button>`}

@@ -89,7 +89,7 @@ function Metric({ name, report }) {
     html`<${Forest}
       caption=${`${name}: difference from ${report.control}`}
       first="Arm"
-      columns=${DIFFERENCES}
+      columns=${differing(report.control)}
       rows=${differences}
       domain=${scale([0, ...drawn(differences)])}
     />`}
@@ -105,8 +105,8 @@ const VALUES = [
   { title: "units", cell: (one) => one.count },
 ];
 
-const DIFFERENCES = [
-  { title: "difference", cell: (one) => number(one.value) },
+const differing = (control) => [
+  { title: `less ${control}`, cell: (one) => number(one.value) },
   { title: "95 %", cell: (one) => interval(one.interval) },
   { title: "p", cell: (one) => pValue(one.p_value) },
 ];

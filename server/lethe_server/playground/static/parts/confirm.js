@@ -17,7 +17,7 @@ export function Confirm({ title, action, danger, onYes, onNo, children }) {
   return html`<dialog ref=${dialog} class="confirm" aria-labelledby="confirm-title" onCancel=${no}>
     <h2 id="confirm-title">${title}</h2>
     <div>${children}</div>
-    <div class="actions">
+    <div class="buttons">
       <button type="button" class="quiet" autofocus onClick=${onNo}>Leave it</button>
       <button type="button" class=${danger ? "danger" : "primary"} onClick=${onYes}>
         ${action}

@@ -3,7 +3,7 @@
 import { Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { bytes, seconds, short } from "../parts/text.js";
-import { html, useRef, useState } from "../ui.js";
+import { html, signal, useRef, useState } from "../ui.js";
 import { isName, NAME_PATTERN } from "./naming.js";
 import * as uploads from "./uploads.js";
 
@@ -33,28 +33,13 @@ async function inTurn(jobs) {
 }
 
 function Zone() {
-  const [over, setOver] = useState(false);
   const picker = useRef(null);
-  const dragged = (event) => {
-    event.preventDefault();
-    setOver(true);
-  };
-  const dropped = (event) => {
-    event.preventDefault();
-    setOver(false);
-    uploads.addFiles(event.dataTransfer.files);
-  };
   const picked = (event) => {
     uploads.addFiles(event.target.files);
     event.target.value = "";
   };
-  return html`<div
-    class=${over ? "zone over" : "zone"}
-    onDragOver=${dragged}
-    onDragLeave=${() => setOver(false)}
-    onDrop=${dropped}
-  >
-    <p>Drop <code>.safetensors</code> files of profiles here, or</p>
+  return html`<div class=${dragging.value ? "zone over" : "zone"}>
+    <p>Drop <code>.safetensors</code> files anywhere on this page, or</p>
     <button type="button" onClick=${() => picker.current.click()}>Choose files</button>
     <input
       ref=${picker}
@@ -67,6 +52,29 @@ function Zone() {
     />
   </div>`;
 }
+
+/** Whether files are held over the page. */
+const dragging = signal(false);
+
+const hasFiles = (event) => event.dataTransfer.types.includes("Files");
+
+/** What makes an element one that files can be dropped on. */
+export const target = {
+  onDragOver(event) {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    dragging.value = true;
+  },
+  onDragLeave(event) {
+    dragging.value = event.currentTarget.contains(event.relatedTarget);
+  },
+  onDrop(event) {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    dragging.value = false;
+    uploads.addFiles(event.dataTransfer.files);
+  },
+};
 
 const WORKING = new Set(["checking", "asking", "sending", "loading"]);
 
@@ -93,7 +101,7 @@ function Job({ job }) {
           onInput=${(event) => uploads.change(job.key, { name: event.target.value })}
         />
       </label>
-      <span class="actions">
+      <span class="buttons">
         ${!busy && html`<button class="primary">${job.state === "failed" ? "Try again" : "Upload"}</button>`}
         ${!busy &&
         html`<button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>

@@ -63,7 +63,7 @@ function Tile({ title, value, of, extra }) {
   return html`<li>
     <span class="title">${title}</span>
     <strong>${number(value)}</strong>
-    ${of?.interval && html`<span>${interval(of.interval)}</span>`}
+    ${of?.interval && html`<span>95 %: ${interval(of.interval)}</span>`}
     ${extra && html`<span><code>${extra}</code></span>`}
   </li>`;
 }

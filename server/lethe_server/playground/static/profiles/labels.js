@@ -53,7 +53,7 @@ export function Labels({ profile, load }) {
           <button type="button" class="quiet" aria-label=${`Remove the label ${name}`} onClick=${() => setRows(rows.filter((one) => one.key !== key))}>✕</button>
         </div>`,
       )}
-      <div class="actions">
+      <div class="buttons">
         <button type="button" onClick=${add}>Add a label</button>
         <button class="primary" disabled=${JSON.stringify(Object.fromEntries(rows.map(pair))) === known}>Save labels</button>
       </div>

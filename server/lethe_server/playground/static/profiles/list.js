@@ -7,7 +7,7 @@ import { bytes, plural, time } from "../parts/text.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Badge, useEvidence } from "./badge.js";
 import * as calls from "./calls.js";
-import { Drop } from "./drop.js";
+import { Drop, target } from "./drop.js";
 import { Marks } from "./marks.js";
 import { inShort } from "./sites.js";
 import { arrived } from "./uploads.js";
@@ -29,14 +29,14 @@ export function List() {
   useEffect(() => {
     load();
   }, [names, key.value]);
-  return html`<div class="profiles">
+  return html`<div class="stack profiles" ...${target}>
     <header class="head">
       <h1>Profiles</h1>
       <button type="button" class="quiet" onClick=${load}>Refresh</button>
     </header>
+    <${Drop} />
     ${error && html`<${Problem} text=${error} />`}
     ${profiles && html`<${Found} profiles=${profiles} fresh=${names} />`}
-    <${Drop} />
   </div>`;
 }
 
@@ -55,7 +55,7 @@ function Found({ profiles, fresh }) {
   const found = profiles.filter((profile) => holds(profile, words));
   if (!profiles.length) {
     return html`<p class="note">
-      There are none yet. Fit one with <code>lethe fit</code>, and upload it below.
+      There are none yet. Fit one with <code>lethe fit</code>, and upload it here.
     </p>`;
   }
   return html`<div class="filter">

@@ -20,7 +20,7 @@ export function One({ name }) {
     load();
   }, [name, key.value]);
   const { profile, versions, error, hidden, deleted } = state;
-  return html`<div class="profile">
+  return html`<div class="stack profile">
     <p class="back"><a href="#/profiles">All profiles</a></p>
     <header class="head">
       <h1>${name}</h1>
@@ -69,9 +69,9 @@ function Actions({ profile, load }) {
     setDeleting(false);
     act(() => calls.remove(name), `${name} is deleted.`);
   };
-  return html`<div class="actions">
+  return html`<div class="buttons">
       <a class="button" href=${`#/chat?profiles=base,${name}`}>Compare in chat</a>
-      <button type="button" aria-pressed=${profile.pinned} onClick=${pin}>${profile.pinned ? "Unpin" : "Pin"}</button>
+      <button type="button" onClick=${pin}>${profile.pinned ? "Unpin" : "Pin"}</button>
       <button type="button" class="danger" onClick=${() => setDeleting(true)}>Delete</button>
     </div>
     ${problem && html`<${Problem} text=${problem} />`}
@@ -92,7 +92,7 @@ const SCOPES = {
 const Summary = ({ profile }) =>
   html`<section class="card summary" aria-labelledby="summary-title">
     <h2 id="summary-title">What it is</h2>
-    <dl class="facts">
+    <dl class="told">
       <div><dt>digest</dt><dd><${Digest} value=${profile.digest} /></dd></div>
       <div><dt>method</dt><dd>${profile.method}</dd></div>
       <div><dt>edits</dt><dd>${profile.scopes.map((one) => SCOPES[one] ?? one).join(", ")}${profile.gated && ", through a gate"}</dd></div>
@@ -118,7 +118,7 @@ const Summary = ({ profile }) =>
 const Origin = ({ profile }) =>
   html`<section class="card" aria-labelledby="origin-title">
     <h2 id="origin-title">Where it comes from</h2>
-    <div class="columns">
+    <div class="beside">
       <div><h3>How it was fitted</h3><${Facts} of=${{ method: profile.method, ...profile.hyperparameters }} /></div>
       <div><h3>Provenance</h3><${Facts} of=${profile.provenance} /></div>
       <div><h3>Base model</h3><${Facts} of=${{ ...profile.base, served_in: profile.engine }} /></div>
