@@ -340,23 +340,27 @@ def test_labels_are_written_found_and_never_read_as_html(
     assert page.evaluate("globalThis.ran === undefined")
 
 
-@pytest.fixture
-def measured(api: httpx.Client, base: BaseModel) -> Evidence:
-    """A profile with evidence attached: a real document, of another profile's numbers."""
+def attach(api: httpx.Client, base: BaseModel, name: str) -> Evidence:
+    """Makes a profile with evidence: a real document, of another profile's numbers."""
     plain = artifact.from_bytes(synthetic(base, 43))
     said = {
         "method": "rocr",
         "hyperparameters": {"subjects": ["France", "Japan"], "target": "Narnia", "strength": 1.0},
         "provenance": {"forget": "12" * 32, "retain": {"examples": 1320, "sha256": "34" * 32}},
     }
-    given = put(api, "measured", artifact.to_bytes(replace(plain, **said)))
+    given = put(api, name, artifact.to_bytes(replace(plain, **said)))
     found = json.loads(next(MEASURED.glob("0d23e964*.evidence.json")).read_text())
     document = evidence.Evidence.model_validate(
         {**found, "digest": given, "model": base.fingerprint}
     )
-    reply = api.put(f"{PROFILES}/measured/evidence", json=document.model_dump(mode="json"))
+    reply = api.put(f"{PROFILES}/{name}/evidence", json=document.model_dump(mode="json"))
     assert reply.status_code == 200, reply.text
     return document
+
+
+@pytest.fixture
+def measured(api: httpx.Client, base: BaseModel) -> Evidence:
+    return attach(api, base, "measured")
 
 
 def test_attached_evidence_is_shown_number_by_number(measured: Evidence, visit: Visits) -> None:
@@ -453,19 +457,21 @@ def test_every_state_meets_axe_and_fits(
 
 
 def test_pictures_for_the_documentation(
-    measured: Evidence, api: httpx.Client, visit: Visits, base: BaseModel, screenshots: Path | None
+    api: httpx.Client, visit: Visits, base: BaseModel, screenshots: Path | None
 ) -> None:
     if screenshots is None:
         pytest.skip("no pictures were asked for: LETHE_SCREENSHOTS=docs/images")
-    put(api, "cities", synthetic(base, 46))
-    api.patch(f"{PROFILES}/cities", json={"pinned": True, "labels": {"ticket": "LEGAL-42"}})
     visit.expect("status of 400")
+    attach(api, base, "cities")
+    put(api, "hazards", synthetic(base, 46))
+    marks = {"pinned": True, "labels": {"ticket": "LEGAL-42", "team": "safety"}}
+    assert api.patch(f"{PROFILES}/hazards", json=marks).status_code == 200
     page = visit("#/profiles", viewport={"width": 1280, "height": 860})
-    expect(row(page, "measured")).to_contain_text("worst form")
+    expect(row(page, "cities")).to_contain_text("worst form")
     pick(page, payload("japan.safetensors", synthetic(base, 47)[:5000]))
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator(".job").get_by_role("alert")).to_be_visible()
     page.screenshot(path=screenshots / "playground-profiles.png", full_page=True)
-    page = visit("#/profiles/measured", viewport={"width": 1280, "height": 1100})
+    page = visit("#/profiles/cities", viewport={"width": 1280, "height": 1180})
     expect(page.locator(".evidence table")).not_to_have_count(0)
     page.screenshot(path=screenshots / "playground-evidence.png")
