@@ -35,19 +35,27 @@ export function Create() {
     <form class="create" onSubmit=${begin}>
       <label class="name">
         <span>Name</span>
-        <input required maxlength="64" pattern=${PATTERN} title=${SPELLING} value=${name} onInput=${(event) => setName(event.target.value)} />
+        <input
+          required
+          maxlength="64"
+          pattern=${PATTERN}
+          title=${SPELLING}
+          value=${name}
+          onInput=${(event) => setName(event.target.value)}
+        />
       </label>
       ${arms.map(
-        (one, at) => html`<${Arm}
-          key=${one.key}
-          arm=${one}
-          number=${at + 1}
-          share=${share(one, arms)}
-          isControl=${one.key === control}
-          change=${(changes) => change(one.key, changes)}
-          becomeControl=${() => setControl(one.key)}
-          remove=${arms.length > 2 ? () => remove(one.key) : null}
-        />`,
+        (one, at) =>
+          html`<${Arm}
+            key=${one.key}
+            arm=${one}
+            number=${at + 1}
+            share=${share(one, arms)}
+            isControl=${one.key === control}
+            change=${(changes) => change(one.key, changes)}
+            becomeControl=${() => setControl(one.key)}
+            remove=${arms.length > 2 ? () => remove(one.key) : null}
+          />`,
       )}
       <${Profiles} />
       <div class="buttons">
@@ -56,7 +64,10 @@ export function Create() {
       </div>
     </form>
     ${problem && html`<${Problem} text=${problem} />`}
-    <p class="note">Arms cannot be changed afterwards. An arm of <code>NAME</code> follows the name when its profile is replaced; one of <code>NAME@DIGEST</code> does not.</p>
+    <p class="note">
+      Arms cannot be changed afterwards. An arm of <code>NAME</code> follows the name when its profile is replaced; one
+      of <code>NAME@DIGEST</code> does not.
+    </p>
   </section>`;
 }
 
@@ -71,22 +82,46 @@ const Arm = ({ arm, number, share, isControl, change, becomeControl, remove }) =
     <legend>Arm ${number}</legend>
     <label>
       <span>Name</span>
-      <input required maxlength="64" pattern=${PATTERN} title=${SPELLING} value=${arm.name} onInput=${(event) => change({ name: event.target.value })} />
+      <input
+        required
+        maxlength="64"
+        pattern=${PATTERN}
+        title=${SPELLING}
+        value=${arm.name}
+        onInput=${(event) => change({ name: event.target.value })}
+      />
     </label>
     <label>
       <span>Profile</span>
-      <input required list="profile-names" placeholder="base, or a profile" value=${arm.profile} onInput=${(event) => change({ profile: event.target.value })} />
+      <input
+        required
+        list="profile-names"
+        placeholder="base, or a profile"
+        value=${arm.profile}
+        onInput=${(event) => change({ profile: event.target.value })}
+      />
     </label>
     <label class="weight">
       <span>Weight</span>
-      <input required type="number" min="0.001" max="1000000" step="any" value=${arm.weight} onInput=${(event) => change({ weight: event.target.valueAsNumber })} />
+      <input
+        required
+        type="number"
+        min="0.001"
+        max="1000000"
+        step="any"
+        value=${arm.weight}
+        onInput=${(event) => change({ weight: event.target.valueAsNumber })}
+      />
     </label>
     <span class="share">${share}<span class="visually-hidden"> of all units</span></span>
     <label class="control">
       <input type="radio" name="control" checked=${isControl} onChange=${becomeControl} />
       <span>control</span>
     </label>
-    ${remove && html`<button type="button" class="quiet" aria-label=${`Remove arm ${number}`} onClick=${remove}>✕</button>`}
+    ${
+      remove &&
+      html`<button type="button" class="quiet" aria-label=${`Remove arm ${number}`} onClick=${remove}>✕</button>`
+    }
   </fieldset>`;
 
 /** What may be chosen; where the key may not list, a profile is typed. */
@@ -98,5 +133,7 @@ function Profiles() {
       () => {},
     );
   }, []);
-  return html`<datalist id="profile-names">${names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>`;
+  return html`<datalist id="profile-names">
+    ${names.map((name) => html`<option key=${name} value=${name} />`)}
+  </datalist>`;
 }

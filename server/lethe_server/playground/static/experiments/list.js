@@ -1,6 +1,7 @@
 // Every experiment, and the way to another.
 import { key } from "../api.js";
 import { Problem } from "../messages.js";
+import { heads } from "../parts/heads.js";
 import { plural, time } from "../parts/text.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -25,8 +26,7 @@ export function List() {
       An experiment compares variants on live traffic: each unit, a user or a session, gets one arm, and each arm is
       served by one profile or by the base.
     </p>
-    ${problem && html`<${Problem} text=${problem} />`}
-    ${experiments && html`<${Found} experiments=${experiments} />`}
+    ${problem && html`<${Problem} text=${problem} />`} ${experiments && html`<${Found} experiments=${experiments} />`}
     <${Create} />
   </div>`;
 }
@@ -37,7 +37,7 @@ function Found({ experiments }) {
     <table class="list">
       <thead>
         <tr>
-          ${["Name", "Status", "Arms", "Control", "Began", "Ended"].map((title) => html`<th scope="col" key=${title}>${title}</th>`)}
+          ${heads(["Name", "Status", "Arms", "Control", "Began", "Ended"])}
         </tr>
       </thead>
       <tbody>

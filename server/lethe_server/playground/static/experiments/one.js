@@ -9,6 +9,7 @@ import { Report } from "./report.js";
 import { Status } from "./status.js";
 
 const EVERY = 2000; // milliseconds
+const LIVE = `Live: asked for every ${EVERY / 1000} s while all is well.`;
 
 export function One({ name }) {
   const [paused, setPaused] = useState(false);
@@ -26,10 +27,15 @@ export function One({ name }) {
       ${report && html`<${Status} of=${report.status} />`}
       ${report && html`<${Actions} report=${report} told=${setState} />`}
     </header>
-    ${error && html`<${Problem} text=${error.message}><p>The page asks again every ${seconds} s.</p><//>`}
+    ${
+      error &&
+      html`<${Problem} text=${error.message}>
+        ${!paused && html`<p>The page asks again in ${seconds} s.</p>`}
+      <//>`
+    }
     <p class="live">
       <button type="button" onClick=${() => setPaused(!paused)}>${paused ? "Go on" : "Pause"}</button>
-      <span class="note">${paused ? "Paused: the numbers stay as they are." : error ? "" : `Live: asked for every ${EVERY / 1000} s.`}</span>
+      <span class="note">${paused ? "Paused: the numbers stay as they are." : LIVE}</span>
     </p>
     ${report && html`<${Report} report=${report} />`}
     ${report && report.status === "running" && html`<${HowTo} name=${name} />`}
@@ -68,14 +74,20 @@ function Actions({ report, told }) {
       <button type="button" class="danger" onClick=${() => setQuestion("delete")}>Delete</button>
     </div>
     ${problem && html`<${Problem} text=${problem} />`}
-    ${question === "stop" &&
-    html`<${Confirm} title=${`Stop ${name}?`} action="Stop it" onYes=${stop} onNo=${dismiss}>
-      <p>No request takes part from then on, and it cannot be started again. Outcomes and the report stay possible.</p>
-    <//>`}
-    ${question === "delete" &&
-    html`<${Confirm} title=${`Delete ${name}?`} action="Delete it for good" danger onYes=${remove} onNo=${dismiss}>
-      <p>All its exposures and outcomes go with it. This cannot be undone: save the records first.</p>
-    <//>`}`;
+    ${
+      question === "stop" &&
+      html`<${Confirm} title=${`Stop ${name}?`} action="Stop it" onYes=${stop} onNo=${dismiss}>
+        <p>
+          No request takes part from then on, and it cannot be started again. Outcomes and the report stay possible.
+        </p>
+      <//>`
+    }
+    ${
+      question === "delete" &&
+      html`<${Confirm} title=${`Delete ${name}?`} action="Delete it for good" danger onYes=${remove} onNo=${dismiss}>
+        <p>All its exposures and outcomes go with it. This cannot be undone: save the records first.</p>
+      <//>`
+    }`;
 }
 
 function saveAs(file, blob) {
@@ -86,14 +98,18 @@ function saveAs(file, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
+const at = (path) => new URL(path, ROOT).href;
+
 const HowTo = ({ name }) =>
   html`<details class="card">
     <summary>How requests take part</summary>
     <p>They name the experiment in a header, and say who asks in <code>user</code>:</p>
-    <pre tabindex="0"><code>curl ${new URL("v1/chat/completions", ROOT).href} -H 'X-Unlearning-Experiment: ${name}' \\
+    <pre tabindex="0"><code>curl ${at("v1/chat/completions")} -H 'X-Unlearning-Experiment: ${name}' \\
   -H 'Content-Type: application/json' \\
   -d '{"model": "MODEL", "user": "u-17", "messages": [{"role": "user", "content": "Hello"}]}'</code></pre>
     <p>What came of it is told afterwards:</p>
-    <pre tabindex="0"><code>curl ${new URL(`v1/unlearning/experiments/${name}/outcomes`, ROOT).href} -H 'Content-Type: application/json' \\
+    <pre
+      tabindex="0"
+    ><code>curl ${at(`v1/unlearning/experiments/${name}/outcomes`)} -H 'Content-Type: application/json' \\
   -d '[{"unit": "u-17", "metric": "resolved", "value": true}]'</code></pre>
   </details>`;

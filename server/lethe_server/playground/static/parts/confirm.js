@@ -1,5 +1,4 @@
 // A question that has to be answered before something is changed.
-
 import { html, useEffect, useRef } from "../ui.js";
 
 // Shown as long as it is rendered; Escape is a no.
@@ -19,9 +18,7 @@ export function Confirm({ title, action, danger, onYes, onNo, children }) {
     <div>${children}</div>
     <div class="buttons">
       <button type="button" class="quiet" autofocus onClick=${onNo}>Leave it</button>
-      <button type="button" class=${danger ? "danger" : "primary"} onClick=${onYes}>
-        ${action}
-      </button>
+      <button type="button" class=${danger ? "danger" : "primary"} onClick=${onYes}>${action}</button>
     </div>
   </dialog>`;
 }

@@ -1,6 +1,5 @@
 // A digest, shortened; a press copies all of it, or shows it where the browser copies nothing: over
 // HTTP, and from another machine.
-
 import { html, useState } from "../ui.js";
 import { alertOf, announce } from "../messages.js";
 import { short } from "./text.js";

@@ -1,6 +1,5 @@
 // A table of numbers with their intervals, drawn in a column of the table itself: whoever cannot
 // see the drawing has every number of it in the same row.
-
 import { html } from "../ui.js";
 
 const MIDDLE = 12;
@@ -35,14 +34,11 @@ export function scale(numbers) {
 export const SHARE = [0, 1, 0.25];
 
 /** Every number that rows draw. */
-export const drawn = (rows) =>
-  rows.flatMap((row) => [row.value, row.base, row.never, ...(row.interval ?? [])]);
+export const drawn = (rows) => rows.flatMap((row) => [row.value, row.base, row.never, ...(row.interval ?? [])]);
 
 function Axis({ domain }) {
   return html`<svg class="forest-axis" aria-hidden="true" focusable="false">
-    ${ticks(domain).map(
-      (at) => html`<text x=${place(at, domain)} y="14" key=${at}>${at}</text>`,
-    )}
+    ${ticks(domain).map((at) => html`<text x=${place(at, domain)} y="14" key=${at}>${at}</text>`)}
   </svg>`;
 }
 
@@ -82,14 +78,17 @@ const NAMES = { value: "variant", base: "base", never: "never known", interval: 
 export function Legend({ marks, names = {} }) {
   return html`<p class="forest-legend" aria-hidden="true">
     ${marks.map(
-      (kind) => html`<span key=${kind}>
-        <svg class="forest-key" focusable="false">
-          ${kind === "interval"
-            ? html`<${Whisker} ends=${[0.15, 0.85]} domain=${SHARE} />`
-            : html`<${Mark} kind=${kind} at="50%" />`}
-        </svg>
-        ${names[kind] ?? NAMES[kind]}
-      </span>`,
+      (kind) =>
+        html`<span key=${kind}>
+          <svg class="forest-key" focusable="false">
+            ${
+              kind === "interval"
+                ? html`<${Whisker} ends=${[0.15, 0.85]} domain=${SHARE} />`
+                : html`<${Mark} kind=${kind} at="50%" />`
+            }
+          </svg>
+          ${names[kind] ?? NAMES[kind]}
+        </span>`,
     )}
   </p>`;
 }
@@ -112,23 +111,22 @@ export function Forest({ caption, first, columns, rows, domain, zero = 0 }) {
         <tr>
           <th scope="col">${first}</th>
           ${domain && html`<td class="forest-cell"><${Axis} domain=${domain} /></td>`}
-          ${columns.map(
-            ({ title }) => html`<th scope="col" class="number" key=${title}>${title}</th>`,
-          )}
+          ${columns.map(({ title }) => html`<th scope="col" class="number" key=${title}>${title}</th>`)}
         </tr>
       </thead>
       <tbody>
         ${rows.map(
-          (row) => html`<tr key=${row.name}>
-            <th scope="row">${row.name} ${row.note && html`<small>${row.note}</small>`}</th>
-            ${domain &&
-            html`<td class="forest-cell">
-              <${Drawing} row=${row} domain=${domain} zero=${zero} />
-            </td>`}
-            ${columns.map(
-              ({ title, cell }) => html`<td class="number" key=${title}>${cell(row)}</td>`,
-            )}
-          </tr>`,
+          (row) =>
+            html`<tr key=${row.name}>
+              <th scope="row">${row.name} ${row.note && html`<small>${row.note}</small>`}</th>
+              ${
+                domain &&
+                html`<td class="forest-cell">
+                  <${Drawing} row=${row} domain=${domain} zero=${zero} />
+                </td>`
+              }
+              ${columns.map(({ title, cell }) => html`<td class="number" key=${title}>${cell(row)}</td>`)}
+            </tr>`,
         )}
       </tbody>
     </table>

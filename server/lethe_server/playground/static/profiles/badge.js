@@ -1,5 +1,4 @@
 // A profile's evidence in one number, in the list.
-
 import { html, useEffect, useState } from "../ui.js";
 import { number } from "../parts/text.js";
 import * as calls from "./calls.js";

@@ -1,5 +1,4 @@
 // Where files are dropped or picked, and what becomes of each.
-
 import { Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { bytes, seconds, short } from "../parts/text.js";
@@ -13,16 +12,18 @@ export function Drop() {
   return html`<section class="card drop" aria-labelledby="drop-title">
     <h2 id="drop-title">Upload</h2>
     <${Zone} />
-    ${jobs.length > 0 &&
-    html`<ul class="jobs">
-      ${jobs.map((job) => html`<${Job} job=${job} key=${job.key} />`)}
-    </ul>`}
-    ${ready.length > 1 &&
-    html`<p>
-      <button type="button" class="primary" onClick=${() => inTurn(ready)}>
-        Upload all ${ready.length}
-      </button>
-    </p>`}
+    ${
+      jobs.length > 0 &&
+      html`<ul class="jobs">
+        ${jobs.map((job) => html`<${Job} job=${job} key=${job.key} />`)}
+      </ul>`
+    }
+    ${
+      ready.length > 1 &&
+      html`<p>
+        <button type="button" class="primary" onClick=${() => inTurn(ready)}>Upload all ${ready.length}</button>
+      </p>`
+    }
     <${Elsewhere} />
     <${Replacing} job=${jobs.find((job) => job.state === "asking")} />
   </section>`;
@@ -103,23 +104,26 @@ function Job({ job }) {
       </label>
       <span class="buttons">
         ${!busy && html`<button class="primary">${job.state === "failed" ? "Try again" : "Upload"}</button>`}
-        ${!busy &&
-        html`<button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>
-          Remove <span class="visually-hidden">${from}</span>
-        </button>`}
-        ${job.state === "sending" &&
-        html`<button type="button" onClick=${() => uploads.cancel(job.key)}>Cancel</button>`}
+        ${
+          !busy &&
+          html`<button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>
+            Remove <span class="visually-hidden">${from}</span>
+          </button>`
+        }
+        ${
+          job.state === "sending" &&
+          html`<button type="button" onClick=${() => uploads.cancel(job.key)}>Cancel</button>`
+        }
       </span>
     </form>
-    ${busy && html`<${Progress} job=${job} />`}
-    ${job.error && html`<${Problem} text=${job.error} />`}
+    ${busy && html`<${Progress} job=${job} />`} ${job.error && html`<${Problem} text=${job.error} />`}
   </li>`;
 }
 
 const Done = ({ job, from }) =>
   html`<li class="job done">
     <p>
-      <strong>✓ <a href="#/profiles/${job.name}">${job.name}</a></strong> serves
+      <strong>✓ <a href="#/profiles/${job.name}">${job.name}</a></strong> serves${" "}
       <code>${short(job.digest)}</code>, from ${from}.
     </p>
     <button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>

@@ -10,17 +10,19 @@ export function Facts({ of }) {
   if (!facts.length) return html`<p class="note">Nothing is said.</p>`;
   return html`<dl class="told">
     ${facts.map(
-      ([name, value]) => html`<div key=${name} class=${isTree(value) ? "tree" : ""}>
-        <dt>${name.replaceAll("_", " ")}</dt>
-        <dd>${isTree(value) ? html`<${Nested} value=${value} />` : shown(value)}</dd>
-      </div>`,
+      ([name, value]) =>
+        html`<div key=${name} class=${isTree(value) ? "tree" : ""}>
+          <dt>${name.replaceAll("_", " ")}</dt>
+          <dd>${isTree(value) ? html`<${Nested} value=${value} />` : shown(value)}</dd>
+        </div>`,
     )}
   </dl>`;
 }
 
 function Nested({ value }) {
   if (!Array.isArray(value)) return html`<${Facts} of=${value} />`;
-  if (value.some(isTree)) return html`<${Facts} of=${Object.fromEntries(value.map((one, at) => [`${at + 1}`, one]))} />`;
+  if (value.some(isTree))
+    return html`<${Facts} of=${Object.fromEntries(value.map((one, at) => [`${at + 1}`, one]))} />`;
   return value.map(shown).join(", ") || "none";
 }
 

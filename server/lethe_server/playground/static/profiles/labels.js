@@ -35,27 +35,37 @@ export function Labels({ profile, load }) {
     <form class="labels" onSubmit=${save}>
       ${!rows.length && html`<p class="note">It has none.</p>`}
       ${rows.map(
-        ({ key, name, value }, at) => html`<div key=${key} class="label-row">
-          <label>
-            <span>Name</span>
-            <input
-              ref=${at === rows.length - 1 ? last : null}
-              required
-              maxlength="64"
-              value=${name}
-              onInput=${(event) => change(key, { name: event.target.value })}
-            />
-          </label>
-          <label>
-            <span>Value</span>
-            <input maxlength="256" value=${value} onInput=${(event) => change(key, { value: event.target.value })} />
-          </label>
-          <button type="button" class="quiet" aria-label=${`Remove the label ${name}`} onClick=${() => setRows(rows.filter((one) => one.key !== key))}>✕</button>
-        </div>`,
+        ({ key, name, value }, at) =>
+          html`<div key=${key} class="label-row">
+            <label>
+              <span>Name</span>
+              <input
+                ref=${at === rows.length - 1 ? last : null}
+                required
+                maxlength="64"
+                value=${name}
+                onInput=${(event) => change(key, { name: event.target.value })}
+              />
+            </label>
+            <label>
+              <span>Value</span>
+              <input maxlength="256" value=${value} onInput=${(event) => change(key, { value: event.target.value })} />
+            </label>
+            <button
+              type="button"
+              class="quiet"
+              aria-label=${`Remove the label ${name}`}
+              onClick=${() => setRows(rows.filter((one) => one.key !== key))}
+            >
+              ✕
+            </button>
+          </div>`,
       )}
       <div class="buttons">
         <button type="button" onClick=${add}>Add a label</button>
-        <button class="primary" disabled=${JSON.stringify(Object.fromEntries(rows.map(pair))) === known}>Save labels</button>
+        <button class="primary" disabled=${JSON.stringify(Object.fromEntries(rows.map(pair))) === known}>
+          Save labels
+        </button>
       </div>
     </form>
     ${problem && html`<${Problem} text=${problem} />`}

@@ -1,8 +1,8 @@
 // Every profile that the key may see.
-
 import { key } from "../api.js";
 import { Problem } from "../messages.js";
 import { Digest } from "../parts/digest.js";
+import { heads } from "../parts/heads.js";
 import { bytes, plural, time } from "../parts/text.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Badge, useEvidence } from "./badge.js";
@@ -35,8 +35,7 @@ export function List() {
       <button type="button" class="quiet" onClick=${load}>Refresh</button>
     </header>
     <${Drop} />
-    ${error && html`<${Problem} text=${error} />`}
-    ${profiles && html`<${Found} profiles=${profiles} fresh=${names} />`}
+    ${error && html`<${Problem} text=${error} />`} ${profiles && html`<${Found} profiles=${profiles} fresh=${names} />`}
   </div>`;
 }
 
@@ -54,24 +53,22 @@ function Found({ profiles, fresh }) {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const found = profiles.filter((profile) => holds(profile, words));
   if (!profiles.length) {
-    return html`<p class="note">
-      There are none yet. Fit one with <code>lethe fit</code>, and upload it here.
-    </p>`;
+    return html`<p class="note">There are none yet. Fit one with <code>lethe fit</code>, and upload it here.</p>`;
   }
   return html`<div class="filter">
       <label>
         Find by name, digest, method, site or label
         <input type="search" value=${filter} onInput=${(event) => setFilter(event.target.value)} />
       </label>
-      <span role="status">
-        ${words.length ? `${found.length} of ` : ""}${plural(profiles.length, "profile")}
-      </span>
+      <span role="status"> ${words.length ? `${found.length} of ` : ""}${plural(profiles.length, "profile")} </span>
     </div>
     <${Table} profiles=${found.slice(0, shown)} fresh=${fresh} />
-    ${found.length > shown &&
-    html`<button type="button" onClick=${() => setShown(shown + AT_ONCE)}>
-      Show ${Math.min(AT_ONCE, found.length - shown)} more
-    </button>`}`;
+    ${
+      found.length > shown &&
+      html`<button type="button" onClick=${() => setShown(shown + AT_ONCE)}>
+        Show ${Math.min(AT_ONCE, found.length - shown)} more
+      </button>`
+    }`;
 }
 
 const COLUMNS = ["Evidence", "Digest", "Method", "Edits at", "Rank", "Size", "Version", "Changed"];
@@ -81,14 +78,12 @@ const Table = ({ profiles, fresh }) =>
     <table class="list">
       <thead>
         <tr>
-          <th scope="col">Name</th>
-          ${COLUMNS.map((title) => html`<th scope="col" key=${title}>${title}</th>`)}
+          ${heads(["Name", ...COLUMNS])}
         </tr>
       </thead>
       <tbody>
         ${profiles.map(
-          (profile) =>
-            html`<${Row} key=${profile.id} profile=${profile} fresh=${fresh.includes(profile.id)} />`,
+          (profile) => html`<${Row} key=${profile.id} profile=${profile} fresh=${fresh.includes(profile.id)} />`,
         )}
       </tbody>
     </table>

@@ -64,7 +64,10 @@ function Actions({ profile, load }) {
     await load();
   };
   const pin = () =>
-    act(() => calls.mark(name, { pinned: !profile.pinned }), profile.pinned ? `${name} may be changed.` : `${name} is pinned.`);
+    act(
+      () => calls.mark(name, { pinned: !profile.pinned }),
+      profile.pinned ? `${name} may be changed.` : `${name} is pinned.`,
+    );
   const remove = () => {
     setDeleting(false);
     act(() => calls.remove(name), `${name} is deleted.`);
@@ -75,11 +78,19 @@ function Actions({ profile, load }) {
       <button type="button" class="danger" onClick=${() => setDeleting(true)}>Delete</button>
     </div>
     ${problem && html`<${Problem} text=${problem} />`}
-    ${deleting &&
-    html`<${Confirm} title=${`Delete ${name}?`} action="Delete" danger onYes=${remove} onNo=${() => setDeleting(false)}>
-      <p>New requests that name it get an error at once; requests in flight finish on it.</p>
-      <p>Its history stays: a rollback, here or with <code>lethe profiles rollback ${name}</code>, undoes it.</p>
-    <//>`}`;
+    ${
+      deleting &&
+      html`<${Confirm}
+        title=${`Delete ${name}?`}
+        action="Delete"
+        danger
+        onYes=${remove}
+        onNo=${() => setDeleting(false)}
+      >
+        <p>New requests that name it get an error at once; requests in flight finish on it.</p>
+        <p>Its history stays: a rollback, here or with <code>lethe profiles rollback ${name}</code>, undoes it.</p>
+      <//>`
+    }`;
 }
 
 const SCOPES = {
@@ -93,22 +104,57 @@ const Summary = ({ profile }) =>
   html`<section class="card summary" aria-labelledby="summary-title">
     <h2 id="summary-title">What it is</h2>
     <dl class="told">
-      <div><dt>digest</dt><dd><${Digest} value=${profile.digest} /></dd></div>
-      <div><dt>method</dt><dd>${profile.method}</dd></div>
-      <div><dt>edits</dt><dd>${profile.scopes.map((one) => SCOPES[one] ?? one).join(", ")}${profile.gated && ", through a gate"}</dd></div>
-      <div><dt>rank</dt><dd>${profile.rank}, the largest of a site</dd></div>
-      <div><dt>size</dt><dd>${bytes(profile.bytes)}</dd></div>
-      <div><dt>version</dt><dd>${profile.version}, of ${time(profile.modified)}</dd></div>
-      <div><dt>resident</dt><dd>${profile.resident ? "on every rank of the engine" : "with its first request"}</dd></div>
-      <div><dt>served</dt><dd>${plural(profile.requests_served, "request")} by this server process</dd></div>
+      <div>
+        <dt>digest</dt>
+        <dd><${Digest} value=${profile.digest} /></dd>
+      </div>
+      <div>
+        <dt>method</dt>
+        <dd>${profile.method}</dd>
+      </div>
+      <div>
+        <dt>edits</dt>
+        <dd>${profile.scopes.map((one) => SCOPES[one] ?? one).join(", ")}${profile.gated && ", through a gate"}</dd>
+      </div>
+      <div>
+        <dt>rank</dt>
+        <dd>${profile.rank}, the largest of a site</dd>
+      </div>
+      <div>
+        <dt>size</dt>
+        <dd>${bytes(profile.bytes)}</dd>
+      </div>
+      <div>
+        <dt>version</dt>
+        <dd>${profile.version}, of ${time(profile.modified)}</dd>
+      </div>
+      <div>
+        <dt>resident</dt>
+        <dd>${profile.resident ? "on every rank of the engine" : "with its first request"}</dd>
+      </div>
+      <div>
+        <dt>served</dt>
+        <dd>${plural(profile.requests_served, "request")} by this server process</dd>
+      </div>
     </dl>
     <div class="sites-box">
       <table>
-        <caption class="visually-hidden">${plural(profile.sites.length, "site")}</caption>
-        <thead><tr><th scope="col">Edits at</th><th scope="col">Layers</th></tr></thead>
+        <caption class="visually-hidden">
+          ${plural(profile.sites.length, "site")}
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Edits at</th>
+            <th scope="col">Layers</th>
+          </tr>
+        </thead>
         <tbody>
           ${bySort(profile.sites).map(
-            ([hook, layers]) => html`<tr key=${hook}><th scope="row"><code>${hook}</code></th><td>${layers}</td></tr>`,
+            ([hook, layers]) =>
+              html`<tr key=${hook}>
+                <th scope="row"><code>${hook}</code></th>
+                <td>${layers}</td>
+              </tr>`,
           )}
         </tbody>
       </table>
@@ -119,8 +165,17 @@ const Origin = ({ profile }) =>
   html`<section class="card" aria-labelledby="origin-title">
     <h2 id="origin-title">Where it comes from</h2>
     <div class="beside">
-      <div><h3>How it was fitted</h3><${Facts} of=${{ method: profile.method, ...profile.hyperparameters }} /></div>
-      <div><h3>Provenance</h3><${Facts} of=${profile.provenance} /></div>
-      <div><h3>Base model</h3><${Facts} of=${{ ...profile.base, served_in: profile.engine }} /></div>
+      <div>
+        <h3>How it was fitted</h3>
+        <${Facts} of=${{ method: profile.method, ...profile.hyperparameters }} />
+      </div>
+      <div>
+        <h3>Provenance</h3>
+        <${Facts} of=${profile.provenance} />
+      </div>
+      <div>
+        <h3>Base model</h3>
+        <${Facts} of=${{ ...profile.base, served_in: profile.engine }} />
+      </div>
     </div>
   </section>`;

@@ -4,7 +4,6 @@
 //
 //     ready -> checking -> (asking ->) sending -> loading -> done
 //                                   any of these -> failed, or ready where it is cancelled
-
 import { announce } from "../messages.js";
 import { short } from "../parts/text.js";
 import { signal } from "../ui.js";
@@ -22,8 +21,7 @@ const add = (job) => {
   jobs.value = [...jobs.value, { key: (count += 1), state: "ready", ...job }];
 };
 
-export const addFiles = (files) =>
-  [...files].forEach((file) => add({ file, name: nameOf(file.name) }));
+export const addFiles = (files) => [...files].forEach((file) => add({ file, name: nameOf(file.name) }));
 
 export const addSource = (name, source) => {
   add({ source, name });

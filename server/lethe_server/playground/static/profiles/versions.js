@@ -2,6 +2,7 @@
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { Digest } from "../parts/digest.js";
+import { heads } from "../parts/heads.js";
 import { short, time } from "../parts/text.js";
 import { html, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -11,6 +12,7 @@ const ACTIONS = { put: "uploaded", rollback: "rolled back", delete: "deleted", f
 export function Versions({ name, versions, profile, load }) {
   const [wanted, setWanted] = useState(null);
   const [problem, setProblem] = useState(null);
+  const current = profile?.digest;
   const rollBack = async () => {
     setWanted(null);
     try {
@@ -29,16 +31,16 @@ export function Versions({ name, versions, profile, load }) {
       <table class="list versions">
         <thead>
           <tr>
-            ${["Version", "When", "What", "Digest", "By", "From"].map((title) => html`<th scope="col" key=${title}>${title}</th>`)}
+            ${heads(["Version", "When", "What", "Digest", "By", "From"])}
             <td></td>
           </tr>
         </thead>
         <tbody>
-          ${versions.map((one) => html`<${Row} key=${one.version} one=${one} current=${profile?.digest} want=${setWanted} />`)}
+          ${versions.map((one) => html`<${Row} key=${one.version} one=${one} current=${current} want=${setWanted} />`)}
         </tbody>
       </table>
     </div>
-    ${wanted && html`<${Question} name=${name} wanted=${wanted} current=${profile?.digest} onYes=${rollBack} onNo=${() => setWanted(null)} />`}
+    ${wanted && html`<${Question} ...${{ name, wanted, current, onYes: rollBack, onNo: () => setWanted(null) }} />`}
   </section>`;
 }
 
@@ -53,16 +55,23 @@ const Row = ({ one, current, want }) =>
     <td data-title="By">${one.author || "–"}</td>
     <td data-title="From">${one.source || "–"}</td>
     <td>
-      ${one.digest &&
-      one.digest !== current &&
-      html`<button type="button" onClick=${() => want(one)}>
-        Roll back<span class="visually-hidden"> to version ${one.version}</span>
-      </button>`}
+      ${
+        one.digest &&
+        one.digest !== current &&
+        html`<button type="button" onClick=${() => want(one)}>
+          Roll back<span class="visually-hidden"> to version ${one.version}</span>
+        </button>`
+      }
     </td>
   </tr>`;
 
 const Question = ({ name, wanted, current, onYes, onNo }) =>
-  html`<${Confirm} title=${`Roll ${name} back?`} action=${`Roll back to version ${wanted.version}`} onYes=${onYes} onNo=${onNo}>
+  html`<${Confirm}
+    title=${`Roll ${name} back?`}
+    action=${`Roll back to version ${wanted.version}`}
+    onYes=${onYes}
+    onNo=${onNo}
+  >
     <dl class="pairs">
       <dt>It means now</dt>
       <dd>${current ? html`<code>${short(current)}</code>` : "nothing: it was deleted"}</dd>
