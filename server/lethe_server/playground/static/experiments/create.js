@@ -1,5 +1,6 @@
 // The form that begins an experiment.
 import { Problem } from "../messages.js";
+import { useFocusAfterRemoval } from "../parts/focus.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
 
@@ -14,7 +15,9 @@ export function Create() {
   const [arms, setArms] = useState(() => [arm("control", "base"), arm("treated", "")]);
   const [control, setControl] = useState(() => arms[0].key);
   const [problem, setProblem] = useState(null);
+  const adding = useFocusAfterRemoval(arms.length);
   const change = (key, changes) => setArms(arms.map((one) => (one.key === key ? { ...one, ...changes } : one)));
+  const add = () => setArms([...arms, arm(`arm-${arms.length + 1}`, "")]);
   const remove = (key) => {
     const left = arms.filter((one) => one.key !== key);
     setArms(left);
@@ -59,7 +62,7 @@ export function Create() {
       )}
       <${Profiles} />
       <div class="buttons">
-        <button type="button" onClick=${() => setArms([...arms, arm(`arm-${arms.length + 1}`, "")])}>Add an arm</button>
+        <button type="button" ref=${adding} onClick=${add}>Add an arm</button>
         <button class="primary">Begin</button>
       </div>
     </form>

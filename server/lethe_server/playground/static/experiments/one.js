@@ -29,9 +29,7 @@ export function One({ name }) {
     </header>
     ${
       error &&
-      html`<${Problem} text=${error.message}>
-        ${!paused && html`<p>The page asks again in ${seconds} s.</p>`}
-      <//>`
+      html`<${Problem} text=${error.message}> ${!paused && html`<p>The page asks again in ${seconds} s.</p>`} <//>`
     }
     <p class="live">
       <button type="button" onClick=${() => setPaused(!paused)}>${paused ? "Go on" : "Pause"}</button>

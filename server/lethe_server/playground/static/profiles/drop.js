@@ -1,6 +1,7 @@
 // Where files are dropped or picked, and what becomes of each.
 import { Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
+import { useFocusAfterRemoval } from "../parts/focus.js";
 import { bytes, seconds, short } from "../parts/text.js";
 import { html, signal, useRef, useState } from "../ui.js";
 import { isName, NAME_PATTERN } from "./naming.js";
@@ -11,7 +12,7 @@ export function Drop() {
   const ready = jobs.filter((job) => job.state === "ready" && isName(job.name));
   return html`<section class="card drop" aria-labelledby="drop-title">
     <h2 id="drop-title">Upload</h2>
-    <${Zone} />
+    <${Zone} count=${jobs.length} />
     ${
       jobs.length > 0 &&
       html`<ul class="jobs">
@@ -33,7 +34,8 @@ async function inTurn(jobs) {
   for (const job of jobs) await uploads.start(job.key);
 }
 
-function Zone() {
+function Zone({ count }) {
+  const button = useFocusAfterRemoval(count);
   const picker = useRef(null);
   const picked = (event) => {
     uploads.addFiles(event.target.files);
@@ -41,7 +43,7 @@ function Zone() {
   };
   return html`<div class=${dragging.value ? "zone over" : "zone"}>
     <p>Drop <code>.safetensors</code> files anywhere on this page, or</p>
-    <button type="button" onClick=${() => picker.current.click()}>Choose files</button>
+    <button type="button" ref=${button} onClick=${() => picker.current.click()}>Choose files</button>
     <input
       ref=${picker}
       type="file"

@@ -1,5 +1,6 @@
 // An operator's own names and values for a profile.
 import { announce, Problem } from "../messages.js";
+import { useFocusAfterRemoval } from "../parts/focus.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
 import * as calls from "./calls.js";
 
@@ -11,6 +12,7 @@ export function Labels({ profile, load }) {
   const [rows, setRows] = useState(() => rowsOf(profile.labels));
   const [problem, setProblem] = useState(null);
   const last = useRef(null);
+  const adding = useFocusAfterRemoval(rows.length);
   const known = JSON.stringify(profile.labels);
   useEffect(() => setRows(rowsOf(profile.labels)), [known]);
 
@@ -62,7 +64,7 @@ export function Labels({ profile, load }) {
           </div>`,
       )}
       <div class="buttons">
-        <button type="button" onClick=${add}>Add a label</button>
+        <button type="button" ref=${adding} onClick=${add}>Add a label</button>
         <button class="primary" disabled=${JSON.stringify(Object.fromEntries(rows.map(pair))) === known}>
           Save labels
         </button>
