@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.http.server import Server
 
@@ -16,7 +16,7 @@ OPERATOR = "a-key-of-the-operator"
 VISITOR = "a-key-of-a-visitor"
 """May use france and alpha, not the base, and administers nothing."""
 
-WAIT_MS = 60_000
+WAIT_MS = 20_000
 """For a condition; the longest is an answer of the model."""
 
 
@@ -44,6 +44,7 @@ class Visits:
         """
         context = self._browser.new_context(**options)
         context.set_default_timeout(WAIT_MS)
+        expect.set_options(timeout=WAIT_MS)
         self._contexts.append(context)
         if key is not None:
             context.add_init_script(f"sessionStorage['lethe.key'] ??= '{key}'")

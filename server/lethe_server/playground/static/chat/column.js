@@ -81,7 +81,7 @@ function Outcome({ answer }) {
   const state = answer.state.value;
   if (state === "failed") return html`<${Problem} text=${answer.error} />`;
   return html`<dl class="facts">
-      <${Fact} name="Ended" value=${ENDED[state] ?? answer.finishReason} />
+      <${Fact} name=${answer.isRunning ? "Now" : "Ended"} value=${STATES[state] ?? answer.finishReason} />
       <${Fact} name="Tokens" value=${answer.count || null} />
       <${Fact} name="First after" value=${answer.firstAfter && seconds(answer.firstAfter)} />
       <${Fact} name="Speed" value=${speed(answer)} />
@@ -90,7 +90,7 @@ function Outcome({ answer }) {
     ${answer.divergenceNote && html`<p class="note">${answer.divergenceNote}</p>`}`;
 }
 
-const ENDED = { waiting: "waiting…", streaming: "answering…", stopped: "stopped by you" };
+const STATES = { waiting: "waiting…", streaming: "answering…", stopped: "stopped by you" };
 
 const Fact = ({ name, value }) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 

@@ -6,14 +6,20 @@ import { retryAll, send, stopAll } from "./asking.js";
 import { showKeys } from "./keys.js";
 import { answersNow, clearConversation, draft, settings, turns } from "./state.js";
 
+const MARGIN_PX = 12;
+
 export function Composer() {
   const form = useRef(null);
   const open = useSignal(false);
   const running = answersNow().some((answer) => answer.isRunning);
   const ask = () => {
     if (running) return;
-    if (form.current.checkValidity()) send();
-    else open.value = true;
+    if (!form.current.checkValidity()) {
+      open.value = true;
+      return;
+    }
+    send();
+    requestAnimationFrame(showLastTurn);
   };
 
   function onKeyDown(event) {
@@ -69,6 +75,12 @@ export function Composer() {
 
 const summary = () =>
   `temperature ${settings.temperature.value || "default"}, up to ${settings.max_tokens.value || "default"} tokens`;
+
+/** Scrolls down to what was just asked; sideways, on a phone, the page stays at its column. */
+function showLastTurn() {
+  const question = document.querySelector(".turn:last-child .question");
+  if (question) scrollBy({ top: question.getBoundingClientRect().top - MARGIN_PX, behavior: "smooth" });
+}
 
 function startAnew() {
   clearConversation();
