@@ -303,4 +303,4 @@ def test_pictures_for_the_documentation(
     observe(api, users=60)
     page = visit("#/experiments/trial", viewport={"width": 1280, "height": 900})
     expect(page.get_by_role("heading", name="stars")).to_be_visible()
-    page.screenshot(path=screenshots / "playground-experiment.png", full_page=True)
+    page.screenshot(path=screenshots / "experiment.png", full_page=True)
