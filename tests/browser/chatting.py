@@ -50,4 +50,4 @@ def sent_by(page: Page) -> list[dict[str, Any]]:
 def fact(page: Page, name: str, what: str) -> Locator:
     """A figure below a column's last answer."""
     facts = column(page, name).locator(".facts").last
-    return facts.locator("div").filter(has_text=f"{what}").locator("dd")
+    return facts.locator(f"dt:text-matches('^{what}') + dd")

@@ -72,7 +72,8 @@ def test_pictures(visit: Visits, look: str, screenshots: Path | None) -> None:
     wait_until_answered(page, *COLUMNS)
     for name in COLUMNS[1:]:
         expect(fact(page, name, "Mean KL")).to_be_visible()
-    answer(page, "france").locator(".token").nth(3).focus()
-    expect(page.get_by_role("tooltip")).to_be_visible()
+    if look != "phone":  # where they would lie over all else
+        answer(page, "france").locator(".token").nth(3).focus()
+        expect(page.get_by_role("tooltip")).to_be_visible()
     if screenshots is not None:
         page.screenshot(path=screenshots / f"chat-{look}.png")

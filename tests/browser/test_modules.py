@@ -34,7 +34,7 @@ def test_words_are_the_same_added_or_missing(page: Page) -> None:
 
 
 def test_what_has_not_come_yet_is_no_difference(page: Page) -> None:
-    assert segments(page, "It is", "It is Paris", False) == [("same", "It is"), ("same", " Paris")]
+    assert segments(page, "It is", "It is Paris", False) == [("same", "It is "), ("same", "Paris")]
     assert segments(page, "It is Paris", "It is", False) == [("same", "It is")]
 
 

@@ -16,7 +16,7 @@ OPERATOR = "a-key-of-the-operator"
 VISITOR = "a-key-of-a-visitor"
 """May use france and alpha, not the base, and administers nothing."""
 
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 """For a condition; the longest is an answer of the model."""
 
 

@@ -96,9 +96,18 @@ def test_modules_import_files_that_there_are() -> None:
             assert (path.parent / name).resolve().is_file(), (path.name, name)
 
 
+def test_the_page_asks_for_nothing_but_what_is_below_it() -> None:
+    """So it can be mounted, or served behind a proxy, anywhere."""
+    addresses = re.findall(r"""(?:href|src)="([^"]*)\"""", (STATIC / "index.html").read_text())
+    assert len(addresses) > 5, "this test would prove nothing"
+    for address in addresses:
+        assert address.removeprefix("playground/") in listing(), address
+
+
 def test_no_page_is_made_of_text() -> None:
     """What a model answers may be anything: it is never read as HTML, nor as a style or script."""
     unsafe = re.compile(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\sstyle="
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
+        r"""|\sstyle=['"]"""
     )
     assert [path.name for path in OWN if unsafe.search(path.read_text())] == []

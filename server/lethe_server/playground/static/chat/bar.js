@@ -48,7 +48,7 @@ function Adding({ profiles }) {
           autocomplete="off"
           autocapitalize="none"
           spellcheck=${false}
-          placeholder=${full ? "five are the most" : "profile, a+b, or name@digest"}
+          placeholder=${full ? "five are the most" : "name, a+b, name@digest"}
           disabled=${full}
           aria-invalid=${problem.value !== ""}
           aria-describedby="add-problem"

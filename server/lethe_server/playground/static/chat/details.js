@@ -7,20 +7,23 @@ import { BASE } from "./state.js";
 const LINGER_MS = 150;
 const ID = "token-details";
 
-/** `{element, answer, piece}`; null while none is shown. */
+/** `{element, parts, answer, piece}`; null while none is shown. Differences may cut a token in parts. */
 const shown = signal(null);
 let leaving = 0;
 
 export function showDetails(element, answer, piece) {
-  clearTimeout(leaving);
-  shown.peek()?.element.removeAttribute("aria-describedby");
+  hideDetails();
+  const parts = [...element.closest(".answer-text").querySelectorAll(`[data-piece="${piece}"]`)];
+  for (const part of parts) part.classList.add("told");
   element.setAttribute("aria-describedby", ID);
-  shown.value = { element, answer, piece };
+  shown.value = { element, parts, answer, piece };
 }
 
 export function hideDetails() {
   clearTimeout(leaving);
-  shown.peek()?.element.removeAttribute("aria-describedby");
+  const before = shown.peek();
+  for (const part of before?.parts ?? []) part.classList.remove("told");
+  before?.element.removeAttribute("aria-describedby");
   shown.value = null;
 }
 
