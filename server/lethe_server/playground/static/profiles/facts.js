@@ -8,7 +8,7 @@ const isTree = (value) => value !== null && typeof value === "object";
 export function Facts({ of }) {
   const facts = Object.entries(of);
   if (!facts.length) return html`<p class="note">Nothing is said.</p>`;
-  return html`<dl class="told">
+  return html`<dl class="profile-facts">
     ${facts.map(
       ([name, value]) =>
         html`<div key=${name} class=${isTree(value) ? "tree" : ""}>

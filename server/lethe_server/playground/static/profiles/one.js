@@ -103,7 +103,7 @@ const SCOPES = {
 const Summary = ({ profile }) =>
   html`<section class="card summary" aria-labelledby="summary-title">
     <h2 id="summary-title">What it is</h2>
-    <dl class="told">
+    <dl class="profile-facts">
       <div>
         <dt>digest</dt>
         <dd><${Digest} value=${profile.digest} /></dd>
