@@ -47,8 +47,12 @@ export async function request(path, { json, quiet = false, headers = {}, ...opti
   const answer = await reached(new URL(path, ROOT), { ...options, headers: sent, body });
   if (answer.ok) return answer;
   const error = new ApiError(await messageOf(answer), answer.status);
-  if (answer.status === 401) keyWanted.value = key.value ? "The server refuses this key." : "This server asks for an API key.";
-  if (answer.status === 403 && !quiet) keyWanted.value = `This key may not do that: ${error.message}`;
+  if (answer.status === 401)
+    keyWanted.value = key.value
+      ? "The server refuses this key."
+      : "This server asks for an API key.";
+  if (answer.status === 403 && !quiet)
+    keyWanted.value = `This key may not do that: ${error.message}`;
   throw error;
 }
 

@@ -21,7 +21,10 @@ let count = 0;
 /** Shows an alert until it is dismissed. `kind` is "error" or "done". */
 export function alertOf(text, kind = "error") {
   count += 1;
-  alerts.value = [...alerts.value.filter((one) => one.text !== text).slice(-3), { id: count, text, kind }];
+  alerts.value = [
+    ...alerts.value.filter((one) => one.text !== text).slice(-3),
+    { id: count, text, kind },
+  ];
 }
 
 const dismiss = (id) => (alerts.value = alerts.value.filter((one) => one.id !== id));
@@ -29,7 +32,11 @@ const dismiss = (id) => (alerts.value = alerts.value.filter((one) => one.id !== 
 export function Alerts() {
   return html`<div class="alerts">
     ${alerts.value.map(
-      ({ id, text, kind }) => html`<div key=${id} class="alert ${kind}" role=${kind === "error" ? "alert" : "status"}>
+      ({
+        id,
+        text,
+        kind,
+      }) => html`<div key=${id} class="alert ${kind}" role=${kind === "error" ? "alert" : "status"}>
         <p>${text}</p>
         <button type="button" class="quiet" aria-label="Dismiss: ${text}" onClick=${() => dismiss(id)}>✕</button>
       </div>`,

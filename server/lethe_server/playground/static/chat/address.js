@@ -4,9 +4,12 @@ import { columns, draft, settings, showColumns, turns, view } from "./state.js";
 const SHADES = ["none", "probability", "divergence"];
 const DIFFERENCES = ["none", "marked", "missing"];
 
-/** Everything that the address may have beside columns and prompt: its signal, and what it may be. */
+/** What the address may have beside columns and prompt: each signal, and what it may be. */
 const FIELDS = {
-  temperature: [settings.temperature, (text) => text === "" || (Number(text) >= 0 && Number(text) <= 2)],
+  temperature: [
+    settings.temperature,
+    (text) => text === "" || (Number(text) >= 0 && Number(text) <= 2),
+  ],
   max_tokens: [settings.max_tokens, (text) => text === "" || /^[1-9]\d{0,6}$/.test(text)],
   seed: [settings.seed, (text) => /^\d{0,15}$/.test(text)],
   system: [settings.system, () => true],
@@ -14,11 +17,15 @@ const FIELDS = {
   differences: [view.differences, (text) => DIFFERENCES.includes(text)],
 };
 
-const DEFAULTS = Object.fromEntries(Object.entries(FIELDS).map(([name, [field]]) => [name, field.value]));
+const DEFAULTS = Object.fromEntries(
+  Object.entries(FIELDS).map(([name, [field]]) => [name, field.value]),
+);
 
 /** What the address should have now, as URLSearchParams. */
 export function toQuery() {
-  const params = new URLSearchParams({ columns: columns.value.map((column) => column.selection).join(",") });
+  const params = new URLSearchParams({
+    columns: columns.value.map((column) => column.selection).join(","),
+  });
   const prompt = draft.value || turns.value.at(-1)?.prompt;
   if (prompt) params.set("prompt", prompt);
   for (const [name, [field]] of Object.entries(FIELDS)) {
@@ -27,14 +34,16 @@ export function toQuery() {
   return params;
 }
 
-/** Takes what an address has; what is left out or cannot be stays. Returns whether it names columns. */
+/** Takes what an address has and can be; the rest stays. Returns whether it names columns. */
 export function fromQuery(params) {
   for (const [name, [field, permitted]] of Object.entries(FIELDS)) {
     const text = params.get(name);
     if (text !== null && permitted(text)) field.value = text;
   }
   if (params.has("prompt")) draft.value = params.get("prompt");
-  const selections = (params.get("columns") ?? "").split(",").filter((one) => /^[^\s,]+$/.test(one));
+  const selections = (params.get("columns") ?? "")
+    .split(",")
+    .filter((one) => /^[^\s,]+$/.test(one));
   if (selections.length) showColumns(selections);
   return selections.length > 0;
 }

@@ -42,7 +42,8 @@ export class Answer {
 
   /** Takes one document of the stream. */
   take(document) {
-    if (document.error) throw new ApiError(messageIn(JSON.stringify(document)), document.error.code ?? 500);
+    if (document.error)
+      throw new ApiError(messageIn(JSON.stringify(document)), document.error.code ?? 500);
     if (document.prompt_token_ids) this.promptIds = document.prompt_token_ids;
     if (document.usage) this.usage = document.usage;
     for (const choice of document.choices ?? []) this.#takeChoice(choice);
@@ -66,7 +67,8 @@ export class Answer {
 
   /** Ends it as "done", with the tokens that have no text of their own at its end. */
   finish() {
-    if (this.finishReason === null) throw new ApiError("The answer broke off; see the server's log, or retry.", 0);
+    if (this.finishReason === null)
+      throw new ApiError("The answer broke off; see the server's log, or retry.", 0);
     this.#end("done");
   }
 

@@ -36,7 +36,9 @@ function Adding({ profiles }) {
     announce(`Column ${selection} added.`);
   }
 
-  const left = [BASE, ...profiles].filter((name) => !columns.value.some((column) => column.selection === name));
+  const left = [BASE, ...profiles].filter(
+    (name) => !columns.value.some((column) => column.selection === name),
+  );
   return html`<form class="adding" onSubmit=${add}>
     <div class="field">
       <label for="add-column">Add a column</label>
@@ -54,7 +56,9 @@ function Adding({ profiles }) {
           aria-describedby="add-problem"
           onInput=${() => (problem.value = "")}
         />
-        <datalist id="selections">${left.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
+        <datalist id="selections">
+          ${left.map((name) => html`<option key=${name} value=${name} />`)}
+        </datalist>
         <button type="submit" disabled=${full}>Add</button>
       </div>
     </div>
@@ -67,7 +71,9 @@ const Choice = ({ field, label, options }) => {
   return html`<div class="field">
     <label for=${id}>${label}</label>
     <select id=${id} value=${field.value} onChange=${(event) => (field.value = event.target.value)}>
-      ${Object.entries(options).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
+      ${Object.entries(options).map(
+        ([value, text]) => html`<option key=${value} value=${value}>${text}</option>`,
+      )}
     </select>
   </div>`;
 };
@@ -76,6 +82,11 @@ const Legend = () => {
   const kind = view.shade.value;
   if (kind === "none") return null;
   return html`<ul class="legend" aria-label="What the shades mean">
-    ${LEGENDS[kind].map((text, step) => html`<li key=${step}><span class="token ${kind}-${step}" aria-hidden="true">token</span> ${text}</li>`)}
+    ${LEGENDS[kind].map(
+      (text, step) =>
+        html`<li key=${step}>
+          <span class="token ${kind}-${step}" aria-hidden="true">token</span> ${text}
+        </li>`,
+    )}
   </ul>`;
 };

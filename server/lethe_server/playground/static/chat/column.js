@@ -6,6 +6,7 @@ import { html, useSignal } from "../ui.js";
 import { ask } from "./asking.js";
 import { curlOf } from "./curl.js";
 import { nats, seconds } from "./format.js";
+import { Small } from "./small.js";
 import { BASE, columns, removeColumn, turns } from "./state.js";
 import { TokenTable } from "./table.js";
 import { AnswerText } from "./text.js";
@@ -29,18 +30,25 @@ export function Column({ column, place }) {
         <h2 id=${id}>${column.selection}</h2>
         <${Remark} column=${column} place=${place} answer=${now} />
       </div>
-      ${columns.value.length > 1 &&
-      html`<button type="button" class="quiet small" aria-label="Remove the column ${column.selection}" onClick=${() => removeColumn(column)}>
-        ✕
-      </button>`}
+      ${columns.value.length > 1 && html`<${Remove} column=${column} />`}
     </header>
-    ${last
-      ? html`<ol class="conversation" aria-label="Conversation with ${column.selection}">
+    ${
+      last
+        ? html`<ol class="conversation" aria-label="Conversation with ${column.selection}">
           ${turns.value.map((turn) => html`<${Turn} key=${turn.id} turn=${turn} column=${column} />`)}
         </ol>`
-      : html`<p class="note empty">Answers of ${column.selection} come here.</p>`}
+        : html`<p class="note empty">Answers of ${column.selection} come here.</p>`
+    }
   </section>`;
 }
+
+const Remove = ({ column }) =>
+  html`<${Small}
+    quiet
+    label="Remove the column ${column.selection}"
+    onClick=${() => removeColumn(column)}
+    >✕<//
+  >`;
 
 /** Which version answered, or what the column is for. */
 function Remark({ column, place, answer }) {
@@ -48,9 +56,13 @@ function Remark({ column, place, answer }) {
   const [, digest] = (answer?.servedBy ?? "").split("@");
   const first = place === 0 && columns.value.length > 1;
   return html`<p class="remark">
-    ${digest
-      ? html`<span class="badge mono" title="The digest of the profile that answered">@${digest}</span>`
-      : html`<span class="badge">${column.selection === BASE ? "unmodified model" : "profile"}</span>`}
+    ${
+      digest
+        ? html`<span class="badge mono" title="The digest of the profile that answered">@${digest}</span>`
+        : html`<span class="badge">
+            ${column.selection === BASE ? "unmodified model" : "profile"}
+          </span>`
+    }
     ${first && html`<span class="badge">reference</span>`}
   </p>`;
 }
@@ -71,9 +83,11 @@ function Turn({ turn, column }) {
 /** A turn from before there was this column. */
 const NotAsked = ({ turn, column }) =>
   html`<li class="turn">
-    ${turn === turns.value.at(-1)
-      ? html`<button type="button" class="small" onClick=${() => ask(column, turn)}>Ask ${column.selection} this too</button>`
-      : html`<p class="note">Not asked here.</p>`}
+    ${
+      turn === turns.value.at(-1)
+        ? html`<${Small} onClick=${() => ask(column, turn)}>Ask ${column.selection} this too<//>`
+        : html`<p class="note">Not asked here.</p>`
+    }
   </li>`;
 
 function Outcome({ answer }) {
@@ -95,7 +109,9 @@ const STATES = { waiting: "waiting…", streaming: "answering…", stopped: "sto
 const Fact = ({ name, value }) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 
 function speed({ count, firstAfter, lastAfter }) {
-  return count > 1 && lastAfter > firstAfter ? `${((1000 * (count - 1)) / (lastAfter - firstAfter)).toFixed(1)} tokens/s` : null;
+  return count > 1 && lastAfter > firstAfter
+    ? `${((1000 * (count - 1)) / (lastAfter - firstAfter)).toFixed(1)} tokens/s`
+    : null;
 }
 
 const meanKl = ({ divergence }) =>
@@ -105,23 +121,26 @@ function Actions({ answer, column, turn }) {
   const curl = useSignal(false);
   const table = useSignal(false);
   const name = column.selection;
+  const [stop, retry] = [() => answer.stop(), () => ask(column, turn)];
   if (answer.isRunning) {
-    return html`<div class="row actions">
-      <button type="button" class="small" aria-label="Stop ${name}" onClick=${() => answer.stop()}>Stop</button>
-    </div>`;
+    return html`<div class="row actions"><${Small} label="Stop ${name}" onClick=${stop}>Stop<//></div>`;
   }
+  const isLast = turn === turns.value.at(-1);
+  const copied = () => copy(answer.text, `Answer of ${name}`);
+  const [tabled, shown] = [() => (table.value = !table.value), () => (curl.value = true)];
   return html`<div class="row actions">
-      ${turn === turns.value.at(-1) &&
-      html`<button type="button" class="small" aria-label="Retry ${name}" onClick=${() => ask(column, turn)}>Retry</button>`}
-      ${answer.text &&
-      html`<button type="button" class="small" aria-label="Copy the answer of ${name}" onClick=${() => copy(answer.text, `Answer of ${name}`)}>
-        Copy
-      </button>`}
-      ${answer.tokens.length > 0 &&
-      html`<button type="button" class="small" aria-expanded=${table.value} aria-label="Table of tokens of ${name}" onClick=${() => (table.value = !table.value)}>
-        Tokens
-      </button>`}
-      <button type="button" class="small" aria-label="The request to ${name} as curl" onClick=${() => (curl.value = true)}>curl</button>
+      ${isLast && html`<${Small} label="Retry ${name}" onClick=${retry}>Retry<//>`}
+      ${answer.text && html`<${Small} label="Copy the answer of ${name}" onClick=${copied}>Copy<//>`}
+      ${
+        answer.tokens.length > 0 &&
+        html`<${Small}
+          label="Table of tokens of ${name}"
+          aria-expanded=${table.value}
+          onClick=${tabled}
+          >Tokens<//
+        >`
+      }
+      <${Small} label="The request to ${name} as curl" onClick=${shown}>curl<//>
     </div>
     ${table.value && html`<${TokenTable} answer=${answer} />`}
     ${curl.value && html`<${Curl} request=${answer.request} onClose=${() => (curl.value = false)} />`}`;

@@ -4,6 +4,7 @@ import { announce } from "../messages.js";
 import { html, useRef, useSignal } from "../ui.js";
 import { retryAll, send, stopAll } from "./asking.js";
 import { showKeys } from "./keys.js";
+import { Small } from "./small.js";
 import { answersNow, clearConversation, draft, settings, turns } from "./state.js";
 
 const MARGIN_PX = 12;
@@ -11,6 +12,7 @@ const MARGIN_PX = 12;
 export function Composer() {
   const form = useRef(null);
   const open = useSignal(false);
+  const unasked = !turns.value.length;
   const running = answersNow().some((answer) => answer.isRunning);
   const ask = () => {
     if (running) return;
@@ -42,19 +44,23 @@ export function Composer() {
       <textarea
         id="prompt"
         rows="1"
-        placeholder="Ask every column the same…"
+        placeholder="Ask every column…"
         aria-describedby="prompt-keys"
         value=${draft.value}
         onInput=${(event) => (draft.value = event.target.value)}
         onKeyDown=${onKeyDown}
       ></textarea>
-      ${running
-        ? html`<button type="button" class="danger" onClick=${stopAll}>Stop all</button>`
-        : html`<button type="submit" class="primary" disabled=${!draft.value.trim()}>Send</button>`}
+      ${
+        running
+          ? html`<button type="button" class="danger" onClick=${stopAll}>Stop all</button>`
+          : html`<button type="submit" class="primary" disabled=${!draft.value.trim()}>Send</button>`
+      }
     </div>
     <div class="composer-actions">
-      <button type="button" class="quiet small" disabled=${running || !turns.value.length} onClick=${retryAll}>Retry all</button>
-      <button type="button" class="quiet small" disabled=${!turns.value.length} onClick=${startAnew}>New conversation</button>
+      <${Small} quiet disabled=${running || unasked} onClick=${retryAll}>Retry all<//>
+      <${Small} quiet disabled=${unasked} onClick=${startAnew}
+        >New<span class="long"> conversation</span><//
+      >
       <button
         type="button"
         class="quiet small"
@@ -65,21 +71,26 @@ export function Composer() {
         Settings${" "}<span class="settings-now">${summary()}</span>
       </button>
       <span class="spread"></span>
-      <button type="button" class="quiet small" onClick=${() => copy(location.href, "Link")}>Copy link</button>
-      <button type="button" class="quiet small keys-button" onClick=${showKeys}>Keys <kbd>?</kbd></button>
+      <${Small} quiet onClick=${() => copy(location.href, "Link")}>Copy link<//>
+      <span class="keys-button"><${Small} quiet onClick=${showKeys}>Keys <kbd>?</kbd><//></span>
     </div>
-    <p id="prompt-keys" class="visually-hidden">Enter sends, Shift and Enter begin a new line, Escape stops.</p>
+    <p id="prompt-keys" class="visually-hidden">
+      Enter sends, Shift and Enter begin a new line, Escape stops.
+    </p>
     <${Settings} hidden=${!open.value} />
   </form>`;
 }
 
-const summary = () =>
-  `temperature ${settings.temperature.value || "default"}, up to ${settings.max_tokens.value || "default"} tokens`;
+function summary() {
+  const [temperature, most] = [settings.temperature, settings.max_tokens];
+  return `temperature ${temperature.value || "default"}, up to ${most.value || "default"} tokens`;
+}
 
 /** Scrolls down to what was just asked; sideways, on a phone, the page stays at its column. */
 function showLastTurn() {
   const question = document.querySelector(".turn:last-child .question");
-  if (question) scrollBy({ top: question.getBoundingClientRect().top - MARGIN_PX, behavior: "smooth" });
+  if (question)
+    scrollBy({ top: question.getBoundingClientRect().top - MARGIN_PX, behavior: "smooth" });
 }
 
 function startAnew() {

@@ -7,7 +7,7 @@ import { BASE } from "./state.js";
 const LINGER_MS = 150;
 const ID = "token-details";
 
-/** `{element, parts, answer, piece}`; null while none is shown. Differences may cut a token in parts. */
+/** `{element, parts, answer, piece}`, as differences may cut a token in parts; null for none. */
 const shown = signal(null);
 let leaving = 0;
 
@@ -62,7 +62,9 @@ export function Details() {
     onMouseEnter=${() => clearTimeout(leaving)}
     onMouseLeave=${hideDetailsSoon}
   >
-    ${piece.tokens.map((index) => html`<${TokenDetails} key=${index} answer=${now.answer} index=${index} />`)}
+    ${piece.tokens.map(
+      (index) => html`<${TokenDetails} key=${index} answer=${now.answer} index=${index} />`,
+    )}
   </div>`;
 }
 
@@ -89,9 +91,10 @@ function TokenDetails({ answer, index }) {
 function Divergence({ answer, index }) {
   if (answer.request.selection === BASE) return null;
   const found = answer.divergence?.[index];
-  const text = found === undefined
-    ? answer.divergenceNote || "Divergence from the base: known once the answer has ended."
-    : `KL(base ‖ ${answer.request.selection}) here: at least ${nats(found)}`;
+  const text =
+    found === undefined
+      ? answer.divergenceNote || "Divergence from the base: known once the answer has ended."
+      : `KL(base ‖ ${answer.request.selection}) here: at least ${nats(found)}`;
   return html`<p class="details-kl">${text}</p>`;
 }
 

@@ -32,7 +32,9 @@ export async function measure(answer, names) {
   if (answer.request.selection === BASE || !answer.tokens.length) return;
   try {
     const read = await readByBase(answer);
-    answer.divergence = answer.tokens.map((token, place) => klLowerBound(likeliestOf(read[place], names), token.likeliest));
+    answer.divergence = answer.tokens.map((token, place) =>
+      klLowerBound(likeliestOf(read[place], names), token.likeliest),
+    );
   } catch (error) {
     answer.divergenceNote = `Divergence from the base is not available: ${error.message}`;
   }

@@ -10,7 +10,8 @@ export const nats = (value) => `${value.toFixed(3)} nats`;
 export const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
 
 /** A token's text with what cannot be seen made visible, between quotes. */
-export const quoted = (text) => `“${text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣")}”`;
+export const quoted = (text) =>
+  `“${text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣")}”`;
 
 const SHADES = {
   none: () => 0,

@@ -37,7 +37,10 @@ const isField = (element) => element.closest("input, textarea, select, dialog") 
 export function onKey(event) {
   if (event.key === "Escape") return escape();
   if (event.ctrlKey || event.metaKey || event.isComposing) return;
-  const column = event.altKey && /^Digit[1-9]$/.test(event.code) && document.getElementById(`column-at-${event.code.slice(5)}`);
+  const column =
+    event.altKey &&
+    /^Digit[1-9]$/.test(event.code) &&
+    document.getElementById(`column-at-${event.code.slice(5)}`);
   const action = column ? () => column.focus() : aloneOf(event);
   if (!action) return;
   event.preventDefault();
@@ -45,7 +48,11 @@ export function onKey(event) {
 }
 
 const aloneOf = (event) =>
-  single.value && !event.altKey && !isField(event.target) && Object.hasOwn(ALONE, event.key) && ALONE[event.key];
+  single.value &&
+  !event.altKey &&
+  !isField(event.target) &&
+  Object.hasOwn(ALONE, event.key) &&
+  ALONE[event.key];
 
 function escape() {
   if (document.querySelector("dialog[open]")) return;
@@ -62,10 +69,19 @@ export const KeysDialog = () =>
   shown.value &&
   html`<${Dialog} title="Keys" onClose=${() => (shown.value = false)}>
     <dl class="keys">
-      ${KEYS.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}
+      ${KEYS.map(
+        ([key, what]) => html`<div key=${key}>
+          <dt><kbd>${key}</kbd></dt>
+          <dd>${what}</dd>
+        </div>`,
+      )}
     </dl>
     <label class="row">
-      <input type="checkbox" checked=${single.value} onChange=${(event) => setSingle(event.target.checked)} />
+      <input
+        type="checkbox"
+        checked=${single.value}
+        onChange=${(event) => setSingle(event.target.checked)}
+      />
       Keys that are one character work
     </label>
   <//>`;

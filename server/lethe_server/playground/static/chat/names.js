@@ -21,7 +21,7 @@ export async function learn(answer) {
   answer.touch();
 }
 
-/** Asks for all at once, with a known token between them; nothing where that cannot be told apart. */
+/** Asks for all at once, a known token between them; nothing where they cannot be told apart. */
 async function asked(answer, ids) {
   const between = answer.promptIds[0];
   const mark = await detokenized(answer, [between]);

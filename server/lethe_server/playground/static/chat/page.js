@@ -31,7 +31,9 @@ export function ChatPage() {
     <${Bar} profiles=${profiles.value} />
     ${problem.value && html`<${Problem} text=${problem.value} />`}
     <div class="columns count-${columns.value.length}">
-      ${columns.value.map((column, place) => html`<${Column} key=${column.id} column=${column} place=${place} />`)}
+      ${columns.value.map(
+        (column, place) => html`<${Column} key=${column.id} column=${column} place=${place} />`,
+      )}
     </div>
     <${Composer} />
     <${Details} />
@@ -71,7 +73,8 @@ async function learnProfiles(profiles, problem) {
     const { data } = await requestJson("v1/unlearning/profiles");
     profiles.value = data.map((profile) => profile.id);
     problem.value = "";
-    if (!chosen && columns.peek().length === 1) showColumns([BASE, ...profiles.value.slice(0, AT_FIRST)]);
+    if (!chosen && columns.peek().length === 1)
+      showColumns([BASE, ...profiles.value.slice(0, AT_FIRST)]);
     chosen ||= data.length > 0;
   } catch (error) {
     problem.value = `The profiles cannot be listed: ${error.message}`;

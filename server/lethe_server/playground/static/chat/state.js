@@ -34,9 +34,12 @@ const columnOf = (selection) => ({ id: nextId(), selection, answers: signal({}) 
 /** Why a selection may not be added; "" if it may. */
 export function whyNot(selection) {
   if (!selection) return "Name a profile, such as france, france+japan or france@3f2a9c01.";
-  if (/[\s,]/.test(selection)) return "A selection has no spaces and no commas; join profiles with +.";
-  if (columns.value.some((column) => column.selection === selection)) return `${selection} has a column already.`;
-  if (columns.value.length >= MAX_COLUMNS) return `There is room for ${MAX_COLUMNS} columns; remove one first.`;
+  if (/[\s,]/.test(selection))
+    return "A selection has no spaces and no commas; join profiles with +.";
+  if (columns.value.some((column) => column.selection === selection))
+    return `${selection} has a column already.`;
+  if (columns.value.length >= MAX_COLUMNS)
+    return `There is room for ${MAX_COLUMNS} columns; remove one first.`;
   return "";
 }
 
@@ -55,7 +58,8 @@ export function showColumns(selections) {
   columns.value = wanted.map((selection) => now.get(selection) ?? columnOf(selection));
 }
 
-export const answersNow = () => columns.value.flatMap((column) => Object.values(column.answers.value));
+export const answersNow = () =>
+  columns.value.flatMap((column) => Object.values(column.answers.value));
 
 export function clearConversation() {
   for (const answer of answersNow()) answer.stop();

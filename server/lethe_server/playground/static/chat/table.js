@@ -12,7 +12,12 @@ export function TokenTable({ answer }) {
   return html`<div class="table-scroll" tabindex="0" role="region" aria-label="Tokens of ${name}">
     <table class="tokens">
       <caption>
-        Tokens of ${name}${compared && html`<span class="note">: KL(base ‖ ${name}) at each, after the same tokens, at least, in nats</span>`}
+        Tokens of ${name}${
+          compared &&
+          html`<span class="note"
+          >: KL(base ‖ ${name}) at each, after the same tokens, at least, in nats</span
+        >`
+        }
       </caption>
       <thead>
         <tr>
@@ -32,7 +37,10 @@ export function TokenTable({ answer }) {
               <td>
                 ${alternatives(token)
                   .slice(0, 3)
-                  .map(([id, logprob]) => html`<span key=${id} class="alternative"><code>${textOf(id)}</code> ${percent(logprob)}</span>`)}
+                  .map(
+                    ([id, logprob]) =>
+                      html`<span key=${id} class="alternative"><code>${textOf(id)}</code> ${percent(logprob)}</span>`,
+                  )}
               </td>
             </tr>`,
         )}

@@ -24,8 +24,13 @@ export function AnswerText({ answer, reference }) {
     onMouseOver=${(event) => detail(event, answer)}
     onMouseLeave=${hideDetailsSoon}
   >
-    ${told.map((segment, place) => html`<${Segment} key=${place} segment=${segment} answer=${answer} />`)}
-    ${end !== null && html`<span class=${classOf(answer, end)} data-piece=${end} tabindex="-1"></span>`}
+    ${told.map(
+      (segment, place) => html`<${Segment} key=${place} segment=${segment} answer=${answer} />`,
+    )}
+    ${
+      end !== null &&
+      html`<span class=${classOf(answer, end)} data-piece=${end} tabindex="-1"></span>`
+    }
     ${answer.isRunning && html`<span class="caret" aria-hidden="true"></span>`}
   </div>`;
 }
@@ -35,7 +40,9 @@ function compared(answer, reference) {
   const both = !answer.isRunning && !(reference?.isRunning ?? false);
   if (!off) reference.version.value;
   const told = segments(off ? null : reference.text, answer.text, both);
-  return view.differences.value === "missing" ? told : told.filter(({ kind }) => kind !== "missing");
+  return view.differences.value === "missing"
+    ? told
+    : told.filter(({ kind }) => kind !== "missing");
 }
 
 function Segment({ segment, answer }) {
