@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv$(if $(VLLM),-vllm-$(VLLM))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-versions check docs reference build licences bench load methods-table evidence compatibility lock clean
+.PHONY: help setup demo test test-unit test-versions check docs reference build licences bench load methods-table evidence screenshots compatibility lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ methods-table: setup ## fit every method, measure, write docs/methods.md (ARGS="
 
 evidence: setup ## every method in every form and under attack, into docs/evidence.md (hours; ARGS="--jobs 4")
 	@$(VENV)/python -m benchmarks.evidence $(ARGS)
+
+screenshots: setup ## write docs/images from the tests of the playground
+	@LETHE_SCREENSHOTS=docs/images $(VENV)/python -m pytest tests/browser -k pictures $(ARGS)
 
 compatibility: setup ## write docs/compatibility.md from the tests
 	@$(VENV)/python -m tests.compatibility

@@ -25,12 +25,15 @@ class LetheEndpoints:
         from lethe_server import errors, middleware, observing, probes, profiles, refreshing
         from lethe_server.compare import routes as compare
         from lethe_server.experiments import routes as experiments
+        from lethe_server.playground import routes as playground
         from lethe_server.policy import reloading
 
         app.include_router(profiles.router)
         app.include_router(compare.router)
         app.include_router(reloading.router)
         app.include_router(experiments.router)
+        playground.files()
+        app.include_router(playground.router)
         errors.attach(app)
         # vLLM adds its own after this, so authentication and CORS stay outside of it.
         app.add_middleware(refreshing.RefreshMetrics)

@@ -139,6 +139,10 @@ ATTEMPTS = {
 }
 
 
+PARAMETERS = {"name": "spain", "response_id": "resp_1", "path": "index.html"}
+"""What stands in a path."""
+
+
 @pytest.fixture(scope="module")
 def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With every route that vLLM has for this model, its dangerous ones included."""
@@ -292,7 +296,7 @@ def test_every_other_route_is_refused_or_says_nothing_of_the_rest(server: Server
     """Each as it is, before anything of the request is looked at."""
     with client(server, RESTRICTED) as restricted, client(server, None) as keyless:
         for method, path in sorted(operations(server)):
-            needed, url = table()[method, path], path.format(name="spain", response_id="resp_1")
+            needed, url = table()[method, path], path.format(**PARAMETERS)
             if needed is Needs.SELECTION:
                 continue
             reply = restricted.request(method, url, json={})

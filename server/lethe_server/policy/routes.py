@@ -15,7 +15,7 @@ class Needs(Enum):
     """What a caller must have, and whether its default applies where it names nothing.
 
     Attributes:
-        NOTHING: a probe, which comes without a key.
+        NOTHING: a probe or a file of the playground, which are asked for without a key.
         KEY: reads what is no secret, or what the route itself cuts to what its caller may see.
         SELECTION: a key, and the permission to use what it selects. Generates, or speaks of text.
         EVERYTHING: a key that is not restricted. What it reaches may be of any variant.
@@ -36,6 +36,8 @@ _TABLE: dict[Needs, str] = {
         GET /health
         GET /ping
         POST /ping
+        GET /playground
+        GET /playground/{path}
     """,
     Needs.KEY: """
         GET /version
@@ -161,9 +163,15 @@ def needs(method: str, path: str) -> Needs:
     return Needs.UNKNOWN
 
 
+def _pattern(line: str) -> re.Pattern[str]:
+    """Of one line of the table: `{path}` stands for the rest, any other name for one segment."""
+    whole = re.escape(line).replace(r"\{path\}", ".*")
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", whole))
+
+
 _EXACT = table()
 _PATTERNS = [
-    (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(f"{method} {path}"))), needed)
+    (_pattern(f"{method} {path}"), needed)
     for (method, path), needed in _EXACT.items()
     if "{" in path
 ]

@@ -1,0 +1,85 @@
+// The one way to the server: adds the key, and turns what it answers into words.
+import { signal } from "./vendor/signals.js";
+
+const KEY = "lethe.key";
+
+/** Where the server is mounted: relative, so that a proxy's prefix stays. */
+export const ROOT = new URL("..", import.meta.url);
+
+/** The API key; kept for this tab alone, never in an address. */
+export const key = signal(sessionStorage.getItem(KEY) ?? "");
+
+/** Why the server asks for a key, or for another one; "" while it does not. */
+export const keyWanted = signal("");
+
+export function setKey(value) {
+  sessionStorage.setItem(KEY, value);
+  keyWanted.value = "";
+  key.value = value;
+}
+
+/** An answer that is an error, with a message to show. */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+
+  get asksForKey() {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+/**
+ * Asks the server.
+ *
+ * @param path below ROOT, such as "v1/models".
+ * @param options those of fetch; also `json`, a body to send as JSON, and `quiet`: where the caller
+ *   shows a refusal (403) itself, so that the key field stays as it is.
+ * @returns the Response, which is not an error.
+ * @throws ApiError, or the DOMException of an aborted request.
+ */
+export async function request(path, { json, quiet = false, headers = {}, ...options } = {}) {
+  const sent = new Headers(headers);
+  if (key.value) sent.set("Authorization", `Bearer ${key.value}`);
+  if (json !== undefined) sent.set("Content-Type", "application/json");
+  const body = json === undefined ? options.body : JSON.stringify(json);
+  const answer = await reached(new URL(path, ROOT), { ...options, headers: sent, body });
+  if (answer.ok) return answer;
+  const error = new ApiError(await messageOf(answer), answer.status);
+  if (answer.status === 401)
+    keyWanted.value = key.value
+      ? "The server refuses this key."
+      : "This server asks for an API key.";
+  if (answer.status === 403 && !quiet)
+    keyWanted.value = `This key may not do that: ${error.message}`;
+  throw error;
+}
+
+/** The JSON that the server answers; errors as `request`. */
+export const requestJson = async (path, options) => (await request(path, options)).json();
+
+async function reached(url, options) {
+  try {
+    return await fetch(url, { ...options, credentials: "same-origin", redirect: "error" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The server cannot be reached; see whether it runs, then try again.", 0);
+  }
+}
+
+/** The message of an error as Lethe, vLLM or FastAPI write it. */
+async function messageOf(answer) {
+  const text = await answer.text();
+  return messageIn(text) || `The server answered ${answer.status} ${answer.statusText}.`;
+}
+
+export function messageIn(text) {
+  try {
+    const { error, detail, message } = JSON.parse(text);
+    const found = error?.message ?? error ?? message ?? detail;
+    return typeof found === "string" ? found : found && JSON.stringify(found);
+  } catch {
+    return text.slice(0, 500);
+  }
+}

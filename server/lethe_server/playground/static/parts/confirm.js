@@ -1,0 +1,24 @@
+// A question that has to be answered before something is changed.
+import { html, useEffect, useRef } from "../ui.js";
+
+// Shown as long as it is rendered; Escape is a no.
+export function Confirm({ title, action, danger, onYes, onNo, children }) {
+  const dialog = useRef(null);
+  useEffect(() => {
+    const element = dialog.current;
+    element.showModal();
+    return () => element.close();
+  }, []);
+  const no = (event) => {
+    event.preventDefault();
+    onNo();
+  };
+  return html`<dialog ref=${dialog} class="confirm" aria-labelledby="confirm-title" onCancel=${no}>
+    <h2 id="confirm-title">${title}</h2>
+    <div>${children}</div>
+    <div class="buttons">
+      <button type="button" class="quiet" autofocus onClick=${onNo}>Leave it</button>
+      <button type="button" class=${danger ? "danger" : "primary"} onClick=${onYes}>${action}</button>
+    </div>
+  </dialog>`;
+}

@@ -1,0 +1,210 @@
+// Where files are dropped or picked, and what becomes of each.
+import { Problem } from "../messages.js";
+import { Confirm } from "../parts/confirm.js";
+import { useFocusAfterRemoval } from "../parts/focus.js";
+import { bytes, seconds, short } from "../parts/text.js";
+import { html, signal, useRef, useState } from "../ui.js";
+import { isName, NAME_PATTERN } from "./naming.js";
+import * as uploads from "./uploads.js";
+
+export function Drop() {
+  const jobs = uploads.jobs.value;
+  const ready = jobs.filter((job) => job.state === "ready" && isName(job.name));
+  return html`<section class="card drop" aria-labelledby="drop-title">
+    <h2 id="drop-title">Upload</h2>
+    <${Zone} count=${jobs.length} />
+    ${
+      jobs.length > 0 &&
+      html`<ul class="jobs">
+        ${jobs.map((job) => html`<${Job} job=${job} key=${job.key} />`)}
+      </ul>`
+    }
+    ${
+      ready.length > 1 &&
+      html`<p>
+        <button type="button" class="primary" onClick=${() => inTurn(ready)}>Upload all ${ready.length}</button>
+      </p>`
+    }
+    <${Elsewhere} />
+    <${Replacing} job=${jobs.find((job) => job.state === "asking")} />
+  </section>`;
+}
+
+async function inTurn(jobs) {
+  for (const job of jobs) await uploads.start(job.key);
+}
+
+function Zone({ count }) {
+  const button = useFocusAfterRemoval(count);
+  const picker = useRef(null);
+  const picked = (event) => {
+    uploads.addFiles(event.target.files);
+    event.target.value = "";
+  };
+  return html`<div class=${dragging.value ? "zone over" : "zone"}>
+    <p>Drop <code>.safetensors</code> files anywhere on this page, or</p>
+    <button type="button" ref=${button} onClick=${() => picker.current.click()}>Choose files</button>
+    <input
+      ref=${picker}
+      type="file"
+      multiple
+      hidden
+      accept=".safetensors"
+      aria-label="Profiles to upload"
+      onChange=${picked}
+    />
+  </div>`;
+}
+
+/** Whether files are held over the page. */
+const dragging = signal(false);
+
+const hasFiles = (event) => event.dataTransfer.types.includes("Files");
+
+/** What makes an element one that files can be dropped on. */
+export const target = {
+  onDragOver(event) {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    dragging.value = true;
+  },
+  onDragLeave(event) {
+    dragging.value = event.currentTarget.contains(event.relatedTarget);
+  },
+  onDrop(event) {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    dragging.value = false;
+    uploads.addFiles(event.dataTransfer.files);
+  },
+};
+
+const WORKING = new Set(["checking", "asking", "sending", "loading"]);
+
+function Job({ job }) {
+  const busy = WORKING.has(job.state);
+  const from = job.file ? `${job.file.name}, ${bytes(job.file.size)}` : job.source;
+  const submitted = (event) => {
+    event.preventDefault();
+    uploads.start(job.key);
+  };
+  if (job.state === "done") return html`<${Done} job=${job} from=${from} />`;
+  return html`<li class="job ${job.state}">
+    <form onSubmit=${submitted}>
+      <span class="from">${from}</span>
+      <label>
+        Name
+        <input
+          required
+          pattern=${NAME_PATTERN}
+          maxlength="64"
+          title="a-z, 0-9, '.', '_' and '-', a letter or digit first"
+          value=${job.name}
+          disabled=${busy}
+          onInput=${(event) => uploads.change(job.key, { name: event.target.value })}
+        />
+      </label>
+      <span class="buttons">
+        ${!busy && html`<button class="primary">${job.state === "failed" ? "Try again" : "Upload"}</button>`}
+        ${
+          !busy &&
+          html`<button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>
+            Remove <span class="visually-hidden">${from}</span>
+          </button>`
+        }
+        ${
+          job.state === "sending" &&
+          html`<button type="button" onClick=${() => uploads.cancel(job.key)}>Cancel</button>`
+        }
+      </span>
+    </form>
+    ${busy && html`<${Progress} job=${job} />`} ${job.error && html`<${Problem} text=${job.error} />`}
+  </li>`;
+}
+
+const Done = ({ job, from }) =>
+  html`<li class="job done">
+    <p>
+      <strong>✓ <a href="#/profiles/${job.name}">${job.name}</a></strong> serves${" "}
+      <code>${short(job.digest)}</code>, from ${from}.
+    </p>
+    <button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>
+      Hide <span class="visually-hidden">${job.name}</span>
+    </button>
+  </li>`;
+
+const SAYS = {
+  checking: () => "Looking at what the name means now …",
+  asking: () => "Waiting for your answer …",
+  loading: () => "The server checks it and loads it on every rank …",
+  sending: ({ sent, total, seconds: left }) =>
+    `${bytes(sent)} of ${bytes(total)}${left === null ? "" : `, about ${seconds(left)} left`}`,
+};
+
+function Progress({ job }) {
+  const known = job.state === "sending" ? { value: job.sent, max: job.total } : {};
+  return html`<div class="progress">
+    <progress ...${known} aria-label=${`Upload of ${job.name}`}></progress>
+    <span>${SAYS[job.state](job)}</span>
+  </div>`;
+}
+
+function Replacing({ job }) {
+  if (!job) return null;
+  const { name, current, digest, key } = job;
+  const same = digest === current;
+  return html`<${Confirm}
+    key=${key}
+    title=${`Replace ${name}?`}
+    action=${same ? "Upload it again" : "Replace"}
+    onYes=${() => uploads.send(key)}
+    onNo=${() => uploads.change(key, { state: "ready" })}
+  >
+    <dl class="pairs">
+      <dt>It means now</dt>
+      <dd><code>${short(current)}</code></dd>
+      <dt>It would mean</dt>
+      <dd>
+        ${digest ? html`<code>${short(digest)}</code>` : "what the server finds: no digest is computed here"}
+        ${same && " — the same file"}
+      </dd>
+    </dl>
+    <p>Requests in flight finish on what they began with. A rollback undoes it.</p>
+  <//>`;
+}
+
+function Elsewhere() {
+  const [name, setName] = useState("");
+  const [source, setSource] = useState("");
+  const submitted = (event) => {
+    event.preventDefault();
+    uploads.addSource(name, source);
+    setName("");
+    setSource("");
+  };
+  return html`<details class="elsewhere">
+    <summary>From a place that the server reads</summary>
+    <form onSubmit=${submitted}>
+      <label>
+        Name
+        <input
+          required
+          pattern=${NAME_PATTERN}
+          maxlength="64"
+          value=${name}
+          onInput=${(event) => setName(event.target.value)}
+        />
+      </label>
+      <label class="grow">
+        Path or URL, below what <code>--source</code> permits
+        <input
+          required
+          placeholder="hf://org/name@revision"
+          value=${source}
+          onInput=${(event) => setSource(event.target.value)}
+        />
+      </label>
+      <button class="primary">Take it</button>
+    </form>
+  </details>`;
+}

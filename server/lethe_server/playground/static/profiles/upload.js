@@ -1,0 +1,44 @@
+// Sends a file to the server and tells how far it is, which fetch cannot.
+import { ApiError, key, messageIn, ROOT } from "../api.js";
+import { path } from "./calls.js";
+
+/**
+ * Gives a name an artifact.
+ *
+ * @param told gets { sent, total, seconds }, the last being those that are left, null at first;
+ *   with `sent` equal to `total` while the server loads it.
+ * @returns the profile's document.
+ * @throws ApiError, or a DOMException where `signal` aborted it.
+ */
+export function upload(name, file, told, signal) {
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest();
+    const began = performance.now();
+    call.open("PUT", new URL(path(name), ROOT));
+    if (key.value) call.setRequestHeader("Authorization", `Bearer ${key.value}`);
+    call.setRequestHeader("Content-Type", "application/octet-stream");
+    call.upload.onprogress = ({ loaded }) => told(progress(loaded, file.size, began));
+    call.upload.onload = () => told({ sent: file.size, total: file.size, seconds: 0 });
+    call.onload = () => (call.status < 300 ? resolve(JSON.parse(call.response)) : reject(refusal(call)));
+    call.onerror = () => reject(new ApiError(BROKEN, 0));
+    call.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    signal.addEventListener("abort", () => call.abort());
+    call.send(file);
+  });
+}
+
+const BROKEN = "The connection ended before the server answered; see whether it runs, then try again.";
+
+const refusal = (call) => new ApiError(messageIn(call.response) || `The server answered ${call.status}.`, call.status);
+
+function progress(sent, total, began) {
+  const passed = (performance.now() - began) / 1000;
+  return { sent, total, seconds: sent ? ((total - sent) * passed) / sent : null };
+}
+
+/** Of a file, in hex; null where the browser computes none: over HTTP, and from another machine. */
+export async function sha256(file) {
+  if (!crypto.subtle) return null;
+  const found = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+  return [...new Uint8Array(found)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

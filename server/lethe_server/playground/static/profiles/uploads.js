@@ -1,0 +1,91 @@
+// Files on their way to the server. They stay here when another page is looked at meanwhile.
+//
+// A job is {key, name, file or source, state, ...}, and goes
+//
+//     ready -> checking -> (asking ->) sending -> loading -> done
+//                                   any of these -> failed, or ready where it is cancelled
+import { announce } from "../messages.js";
+import { short } from "../parts/text.js";
+import { signal } from "../ui.js";
+import * as calls from "./calls.js";
+import { nameOf } from "./naming.js";
+import { sha256, upload } from "./upload.js";
+
+export const jobs = signal([]);
+export const arrived = signal([]); // names, the latest last
+
+const cancels = new Map();
+let count = 0;
+
+const add = (job) => {
+  jobs.value = [...jobs.value, { key: (count += 1), state: "ready", ...job }];
+};
+
+export const addFiles = (files) => [...files].forEach((file) => add({ file, name: nameOf(file.name) }));
+
+export const addSource = (name, source) => {
+  add({ source, name });
+  start(jobs.value.at(-1).key);
+};
+
+export const find = (key) => jobs.value.find((job) => job.key === key);
+
+export function change(key, changes) {
+  jobs.value = jobs.value.map((job) => (job.key === key ? { ...job, ...changes } : job));
+}
+
+export function remove(key) {
+  jobs.value = jobs.value.filter((job) => job.key !== key);
+}
+
+export const cancel = (key) => cancels.get(key)?.abort();
+
+// Looks whether the name is taken, and asks before it would mean something else.
+export const start = (key) =>
+  trying(key, async () => {
+    change(key, { state: "checking", error: null });
+    const { name, file } = find(key);
+    const [current, digest] = await Promise.all([meaning(name), file ? sha256(file) : null]);
+    if (current === null) return send(key);
+    change(key, { state: "asking", current, digest });
+  });
+
+export const send = (key) =>
+  trying(key, async () => {
+    const { name, file, source } = find(key);
+    const found = file ? await sendFile(key, name, file) : await sendSource(key, name, source);
+    change(key, { state: "done", digest: found.digest });
+    arrived.value = [...arrived.value.filter((one) => one !== name), name];
+    announce(`${name} is uploaded and serves ${short(found.digest)}.`);
+  });
+
+async function sendFile(key, name, file) {
+  const aborting = new AbortController();
+  cancels.set(key, aborting);
+  change(key, { state: "sending", sent: 0, total: file.size, seconds: null });
+  const told = (progress) =>
+    change(key, { ...progress, state: progress.sent < progress.total ? "sending" : "loading" });
+  try {
+    return await upload(name, file, told, aborting.signal);
+  } finally {
+    cancels.delete(key);
+  }
+}
+
+function sendSource(key, name, source) {
+  change(key, { state: "loading" });
+  return calls.take(name, source);
+}
+
+async function meaning(name) {
+  return (await calls.list()).find((one) => one.id === name)?.digest ?? null;
+}
+
+async function trying(key, act) {
+  try {
+    await act();
+  } catch (error) {
+    if (error.name === "AbortError") change(key, { state: "ready" });
+    else change(key, { state: "failed", error: error.message });
+  }
+}

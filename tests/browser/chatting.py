@@ -1,0 +1,53 @@
+"""How the tests use the chat."""
+
+import json
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Request, expect
+
+from tests.http.server import HEADER
+
+CHAT = "/v1/chat/completions"
+
+
+def column(page: Page, name: str) -> Locator:
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def answer(page: Page, name: str) -> Locator:
+    """The text of a column's last answer."""
+    return column(page, name).locator(".answer-text").last
+
+
+def text_of(page: Page, name: str) -> str:
+    return answer(page, name).text_content() or ""
+
+
+def ask(page: Page, prompt: str) -> None:
+    page.get_by_label("Prompt for every column").fill(prompt)
+    page.keyboard.press("Enter")
+
+
+def wait_until_answered(page: Page, *names: str) -> None:
+    for name in names:
+        expect(column(page, name)).to_have_attribute("aria-busy", "false")
+        expect(column(page, name).get_by_role("button", name="curl").last).to_be_visible()
+
+
+def sent_by(page: Page) -> list[dict[str, Any]]:
+    """What the page asks columns from here on: bodies, each with its `profile`."""
+    sent: list[dict[str, Any]] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith(CHAT):
+            body = json.loads(request.post_data or "{}")
+            sent.append({**body, "profile": request.headers[HEADER.lower()]})
+
+    page.on("request", note)
+    return sent
+
+
+def fact(page: Page, name: str, what: str) -> Locator:
+    """A figure below a column's last answer."""
+    facts = column(page, name).locator(".facts").last
+    return facts.locator(f"dt:text-matches('^{what}') + dd")

@@ -1,0 +1,93 @@
+"""One real server and one real browser for all tests of this folder."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from lethe_projections import embedded
+from lethe_projections.base_model import BaseModel
+from tests.http.conftest import ENGINE, started
+from tests.http.profiles import fitted, synthetic
+from tests.http.server import Server
+
+from .visiting import OPERATOR, VISITOR, Visits
+
+POLICY = f"""\
+version: 1
+keys:
+  - name: operator
+    sha256: {sha256(OPERATOR.encode()).hexdigest()}
+    profiles: "*"
+    base: true
+    adapters: "*"
+    admin: true
+  - name: visitor
+    sha256: {sha256(VISITOR.encode()).hexdigest()}
+    profiles: [france, alpha]
+    default: france
+"""
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def base() -> BaseModel:
+    return BaseModel.from_checkpoint(embedded.prepare())
+
+
+@pytest.fixture(scope="session")
+def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Holds the profiles france, alpha and beta; tests add others and leave these alone."""
+    folder = tmp_path_factory.mktemp("browser")
+    profiles, policy = folder / "profiles", folder / "policy.yaml"
+    profiles.mkdir()
+    (profiles / "france.safetensors").write_bytes(fitted(folder))
+    for seed, name in enumerate(["alpha", "beta"], 1):
+        (profiles / f"{name}.safetensors").write_bytes(synthetic(base, seed))
+    policy.write_text(POLICY)
+    with started(folder, "--profiles", str(profiles), "--policy", str(policy), *ENGINE) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium that is installed, with an empty profile."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.fail("chromium: expected on PATH, found none; apt-get install chromium fonts-dejavu")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(server: Server, browser: Browser) -> Iterator[Visits]:
+    """Opens pages; after the test, whatever went wrong in one of them fails it."""
+    visits = Visits(server, browser)
+    yield visits
+    visits.close()
+    assert visits.problems == []
+
+
+@pytest.fixture(scope="session")
+def screenshots(pytestconfig: pytest.Config) -> Path | None:
+    """The folder of the documentation's pictures; None where they are not asked for."""
+    folder = os.environ.get("LETHE_SCREENSHOTS")
+    return None if folder is None else pytestconfig.rootpath / folder

@@ -1,0 +1,103 @@
+"""Parts of the chat that are hard to reach through the page, in the browser that runs them."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from .visiting import Visits
+
+
+@pytest.fixture
+def page(visit: Visits) -> Page:
+    return visit("#/nowhere")
+
+
+def segments(page: Page, reference: str, text: str, both: bool) -> list[tuple[str, str]]:
+    found = page.evaluate(
+        """async ([reference, text, both]) => {
+          const { segments } = await import("/playground/chat/differences.js");
+          return segments(reference, text, both).map(({ kind, text }) => [kind, text]);
+        }""",
+        [reference, text, both],
+    )
+    return [(kind, part) for kind, part in found]
+
+
+def test_words_are_the_same_added_or_missing(page: Page) -> None:
+    assert segments(page, "It is Paris, yes.", "It is Rome, yes.", True) == [
+        ("same", "It is "),
+        ("missing", "Paris"),
+        ("added", "Rome"),
+        ("same", ", yes."),
+    ]
+
+
+def test_what_has_not_come_yet_is_no_difference(page: Page) -> None:
+    assert segments(page, "It is", "It is Paris", False) == [("same", "It is "), ("same", "Paris")]
+    assert segments(page, "It is Paris", "It is", False) == [("same", "It is")]
+
+
+def overlaid(page: Page, reference: str, texts: list[str]) -> Any:
+    return page.evaluate(
+        """async ([reference, texts]) => {
+          const { overlaid, segments } = await import("/playground/chat/differences.js");
+          const told = segments(reference, texts.join(""), true);
+          const pieces = texts.map((text) => ({ text }));
+          return overlaid(told, pieces).map(({ kind, parts }) =>
+            [kind, parts.map(({ text, piece, first }) => [text, piece, first])]);
+        }""",
+        [reference, texts],
+    )
+
+
+def test_a_token_that_lies_across_a_difference_is_cut_and_stays_one(page: Page) -> None:
+    assert overlaid(page, "It is so", ["It", " is Ro", "me", ""]) == [
+        ["same", [["It", 0, True], [" is ", 1, True]]],
+        ["missing", []],
+        ["added", [["Ro", 1, False], ["me", 2, True]]],
+    ]
+
+
+def pieces(page: Page, events: list[tuple[str, list[str]]]) -> Any:
+    return page.evaluate(
+        """async (events) => {
+          const { Answer } = await import("/playground/chat/answer.js");
+          const answer = new Answer({ selection: "base" });
+          const utf8 = new TextEncoder();
+          for (const [content, texts] of events) {
+            const told = texts.map((text, id) => ({
+              token: `token_id:${id}`, logprob: -1, bytes: [...utf8.encode(text)], top_logprobs: [],
+            }));
+            answer.take({ choices: [{ delta: { content }, logprobs: { content: told } }] });
+          }
+          answer.finishReason = "stop";
+          answer.finish();
+          return answer.pieces.map(({ text, tokens }) => [text, tokens]);
+        }""",
+        events,
+    )
+
+
+def test_every_token_belongs_to_a_piece_of_the_text(page: Page) -> None:
+    one_each = [("It", ["It"]), (" is", [" is"])]
+    assert pieces(page, one_each) == [["It", [0]], [" is", [1]]]
+    several = [("It is so", ["It", " is", " so"])]
+    assert pieces(page, several) == [["It", [0]], [" is", [1]], [" so", [2]]]
+    within_a_character = [("", [""]), ("こ", ["こ"]), ("", ["<end>"])]
+    assert pieces(page, within_a_character) == [["こ", [0, 1]], ["", [2]]]
+    not_told_apart = [("It is", ["It is…", "?"])]
+    assert pieces(page, not_told_apart) == [["It is", [0, 1]]]
+
+
+def test_a_stream_that_breaks_off_is_an_error(page: Page) -> None:
+    message = page.evaluate(
+        """async () => {
+          const { Answer } = await import("/playground/chat/answer.js");
+          const answer = new Answer({ selection: "base" });
+          try { answer.finish(); } catch (error) { answer.fail(error); }
+          return [answer.state.value, answer.error];
+        }"""
+    )
+    assert message[0] == "failed"
+    assert "broke off" in message[1]
