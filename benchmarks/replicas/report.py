@@ -39,5 +39,6 @@ def markdown(results: dict[str, Any]) -> str:
         f"| replacements, each served by the other replica on its next request | {results['swaps']}"
         " |\n"
         f"| tokens a second without replacements, both replicas | {rate.text(0)} |\n"
-        f"| throughput with one replacement a second, of that without | {ratio.text(2)} |\n"
+        f"| throughput with replacements, of that without, {results['rounds']} rounds | "
+        f"{ratio.text(2)} |\n"
     )
