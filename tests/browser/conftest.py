@@ -51,7 +51,7 @@ def base() -> BaseModel:
     return BaseModel.from_checkpoint(embedded.prepare())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Holds the profiles france, alpha and beta; tests add others and leave these alone."""
     folder = tmp_path_factory.mktemp("browser")
@@ -65,9 +65,13 @@ def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The Chromium that is installed, with an empty profile."""
+    """The Chromium that is installed, with an empty profile.
+
+    Ended with the folder: while Playwright runs, its event loop is this thread's, and no other
+    test could call `asyncio.run`.
+    """
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         pytest.fail("chromium: expected on PATH, found none; apt-get install chromium fonts-dejavu")
@@ -87,7 +91,9 @@ def visit(server: Server, browser: Browser) -> Iterator[Visits]:
 
 
 @pytest.fixture(scope="session")
-def screenshots(pytestconfig: pytest.Config) -> Path | None:
-    """The folder of the documentation's pictures; None where they are not asked for."""
+def screenshots(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of pictures: the documentation's where `LETHE_SCREENSHOTS` names it."""
     folder = os.environ.get("LETHE_SCREENSHOTS")
-    return None if folder is None else pytestconfig.rootpath / folder
+    if folder is None:
+        return tmp_path_factory.mktemp("screenshots")
+    return pytestconfig.rootpath / folder

@@ -296,10 +296,8 @@ def test_every_state_meets_axe_and_fits(api: httpx.Client, visit: Visits, look: 
 
 @pytest.mark.usefixtures("trial")
 def test_pictures_for_the_documentation(
-    api: httpx.Client, visit: Visits, screenshots: Path | None
+    api: httpx.Client, visit: Visits, screenshots: Path
 ) -> None:
-    if screenshots is None:
-        pytest.skip("no pictures were asked for: LETHE_SCREENSHOTS=docs/images")
     observe(api, users=60)
     page = visit("#/experiments/trial", viewport={"width": 1280, "height": 900})
     expect(page.get_by_role("heading", name="stars")).to_be_visible()

@@ -64,7 +64,7 @@ def test_errors_are_accessible(visit: Visits) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_pictures(visit: Visits, look: str, screenshots: Path | None) -> None:
+def test_pictures(visit: Visits, look: str, screenshots: Path) -> None:
     page = visit(
         f"#/chat?columns={','.join(COLUMNS)}&shade=divergence&max_tokens=24", **LOOKS[look]
     )
@@ -75,5 +75,4 @@ def test_pictures(visit: Visits, look: str, screenshots: Path | None) -> None:
     if look != "phone":  # where they would lie over all else
         answer(page, "france").locator(".token").nth(3).focus()
         expect(page.get_by_role("tooltip")).to_be_visible()
-    if screenshots is not None:
-        page.screenshot(path=screenshots / f"chat-{look}.png")
+    page.screenshot(path=screenshots / f"chat-{look}.png")

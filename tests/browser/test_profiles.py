@@ -472,10 +472,8 @@ def test_every_state_meets_axe_and_fits(
 
 
 def test_pictures_for_the_documentation(
-    api: httpx.Client, visit: Visits, base: BaseModel, screenshots: Path | None
+    api: httpx.Client, visit: Visits, base: BaseModel, screenshots: Path
 ) -> None:
-    if screenshots is None:
-        pytest.skip("no pictures were asked for: LETHE_SCREENSHOTS=docs/images")
     visit.expect("status of 400")
     attach(api, base, "cities")
     put(api, "hazards", synthetic(base, 46))
