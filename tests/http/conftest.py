@@ -64,7 +64,7 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
     log = folder / "server.log"
     with ExitStack() as stack:
         if "--data-parallel-size" in options:
-            stack.enter_context(alone(folder.parents[1] / "several-engines.lock"))
+            stack.enter_context(alone(lock_beside(folder.parent)))
         output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
             [*command, *options],
@@ -86,6 +86,18 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@pytest.fixture
+def an_engine_more(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For a test that starts an engine itself, beside the server of all."""
+    with alone(lock_beside(tmp_path_factory.getbasetemp())):
+        yield
+
+
+def lock_beside(folder: Path) -> Path:
+    """The lock of all test processes, of a test process's own folder."""
+    return folder.parent / "several-engines.lock"
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def test_every_example_is_run_here_and_listed() -> None:
         assert f"examples/{name}" in (FOLDER / name).read_text(), "how to run it"
 
 
+@pytest.mark.usefixtures("an_engine_more")
 def test_offline_answers_two_variants_in_one_batch(server: Server) -> None:
     lines = python("offline.py", str(server.log.parent / "profiles" / "france.safetensors"))
     answers = dict(line.split(" -> ", 1) for line in lines if " -> " in line)

@@ -7,7 +7,6 @@ runs this.
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import pytest
 from lethe_projections import embedded
 from tests.unit.documents.blocks import blocks
 
+from .conftest import alone, free_port, lock_beside
 from .harness import REPOSITORY
 
 PAGES = ("README.md", "docs/quickstart.md")
@@ -146,11 +146,9 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     # Make hands its own options to those below.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     found = Terminal(folder, port, folder / "demo.log", {**inherited, **own, "PATH": path})
-    with demonstration(found):
+    with alone(lock_beside(folder.parent)), demonstration(found):
         yield found
     assert "Stopped" in found.demo.read_text()
 

@@ -18,7 +18,7 @@ import pytest
 
 from lethe_projections.base_model import BaseModel
 
-from .conftest import ENGINE, alone, free_port, started, stop
+from .conftest import ENGINE, alone, free_port, lock_beside, started, stop
 from .profiles import synthetic
 from .server import API_KEY, QUESTION, Server
 
@@ -48,7 +48,7 @@ def machines(folder: Path, number: int, *layout: str) -> Iterator[tuple[Server, 
         }
 
     with ExitStack() as stack:
-        stack.enter_context(alone(folder.parents[1] / "several-engines.lock"))
+        stack.enter_context(alone(lock_beside(folder.parent)))
         others = []
         for rank in range(1, number):
             log = stack.enter_context((folder / f"{rank}.log").open("wb"))

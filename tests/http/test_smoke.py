@@ -35,6 +35,7 @@ def left_alone(server: Server) -> Iterator[Server]:
     server.delete("smoke")
 
 
+@pytest.mark.usefixtures("an_engine_more")
 def test_it_passes_where_a_variant_is_edited_and_stops_what_it_started(france: Path) -> None:
     port = free_port()
     environment = {
