@@ -49,6 +49,18 @@ def test_every_container_has_the_memory_that_vllms_processes_share_and_time_to_s
         assert "--stop-timeout 90 " in command or "/smoke.sh" in command, command
 
 
+def test_what_vllms_own_key_guards_is_as_the_page_on_security_says() -> None:
+    from vllm.entrypoints.serve.middleware.authenticate import GUARDED_PREFIX
+
+    page = (ROOT / "docs" / "security.md").read_text()
+    said = re.search(r"guards only what begins with ([^.]*)\.\s+((?:(?:, | and )?`/\w+`)+)", page)
+    assert said is not None
+    assert tuple(re.findall(r"`(.*?)`", said[1])) == GUARDED_PREFIX
+    left_open = re.findall(r"`(.*?)`", said[2])
+    assert {"/invocations", "/metrics"} < set(left_open)
+    assert not any(route.startswith(GUARDED_PREFIX) for route in left_open)
+
+
 def test_every_option_of_the_page_on_several_machines_is_there(understood: Understood) -> None:
     rows = re.findall(r"^\| (`--.*?) \|", MACHINES, re.MULTILINE)
     options = {word for row in rows for word in re.findall(r"`(--[\w-]+)", row)}
