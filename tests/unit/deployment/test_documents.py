@@ -37,8 +37,8 @@ def test_there_are_such_commands() -> None:
 def started() -> list[str]:
     """Each command of a page, or of a comment, that starts a container."""
     files = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *DOCKER.glob("*")]
-    texts = [re.sub(r" \\\n\W*", " ", file.read_text()) for file in files if file.is_file()]
-    return [line for text in texts for line in re.findall(r"^\W*(docker run .*)$", text, re.M)]
+    texts = [re.sub(r" \\\n[# ]*", " ", file.read_text()) for file in files if file.is_file()]
+    return [line for text in texts for line in re.findall(r"^[# ]*(docker run .*)$", text, re.M)]
 
 
 def test_every_container_has_the_memory_that_vllms_processes_share_and_time_to_stop() -> None:
