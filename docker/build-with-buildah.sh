@@ -8,7 +8,8 @@
 # than debootstrap's own. Where packages come from an index of your own, hand its settings in for the
 # build alone, so that they are in no image:
 #
-#   docker/build-with-buildah.sh /var/tmp/lethe-buildah --volume /etc/pip.conf:/etc/pip.conf:ro
+#   docker/build-with-buildah.sh /var/tmp/lethe-buildah --volume /etc/pip.conf:/etc/pip.conf:ro \
+#     --build-arg TORCH_INDEX=https://packages.example.com/simple
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

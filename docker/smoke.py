@@ -61,13 +61,14 @@ class Server:
             with refusal:
                 return Reply(refusal.code, refusal.headers.get(HEADER, ""), refusal.read())
 
-    def chat(self, profile: str) -> Reply:
-        """Asks the question at temperature 0."""
+    def chat(self, profile: str, **more: Any) -> Reply:
+        """Asks the question at temperature 0, with `more` in the request's body."""
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": QUESTION}],
             "temperature": 0,
             "max_tokens": 24,
+            **more,
         }
         return self.ask("POST", "/v1/chat/completions", json.dumps(body).encode(), profile)
 
@@ -138,9 +139,22 @@ def check(server: Server, profile: bytes) -> None:
     edited = server.answer(NAME, f"{NAME}@{digest[:12]}")
     if TRUTH in edited or edited == before:
         raise SystemExit(f"smoke: {NAME}: expected an edited answer, found {edited!r}")
+    scored(server)
     expect("base, asked again", before, server.answer("base", "base"))
     expect("status asking a profile that does not exist", 404, server.chat("nobody").status)
     expect("status of /health", 200, server.ask("GET", "/health").status)
+
+
+def scored(server: Server) -> None:
+    """Asks for log-probabilities, for which vLLM runs code of their own.
+
+    Raises:
+        SystemExit: it is refused, or they are missing.
+    """
+    reply = server.chat(NAME, logprobs=True)
+    expect("status asking for log-probabilities", 200, reply.status, reply.body)
+    if not json.loads(reply.body)["choices"][0].get("logprobs"):
+        raise SystemExit(f"smoke: expected log-probabilities, found none in {reply.body!r}")
 
 
 def main() -> None:

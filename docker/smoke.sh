@@ -7,7 +7,7 @@
 # http://127.0.0.1:8000), to the key SMOKE_API_KEY where it wants one. SMOKE_PROFILE is a profile
 # that does not know the capital of France; without it one is fitted, in 10 seconds. Needs bash, and `lethe` and `python` on PATH:
 #
-#   docker run --rm --volume ./docker:/docker:ro --entrypoint /docker/smoke.sh IMAGE
+#   docker run --rm --shm-size 1g --volume ./docker:/docker:ro --entrypoint /docker/smoke.sh IMAGE
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

@@ -42,7 +42,7 @@ from installed import (
 STAMP = VENV / "setup.sha256"
 LOG = VENV / "setup.log"
 PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-SMOKE = "import torch, vllm.entrypoints.openai.api_server"
+SMOKE = "import torch, vllm._C, vllm.entrypoints.openai.api_server"
 REPORT_EVERY_S = 5.0
 
 
@@ -101,9 +101,23 @@ def bring_up_to_date() -> str:
     if remaining := list(faults(pins)):
         raise SetupError(f"{VENV.name} still differs from the lock: {', '.join(remaining)}")
     if not known_good:
-        run("check", "importing torch and vllm", (PYTHON, "-c", SMOKE))
+        check_imports()
     STAMP.write_text(fingerprint())
     return f"{VENV.name} holds the {len(pins)} locked distributions and {PROJECT}"
+
+
+def check_imports() -> None:
+    """Imports torch, vLLM's server and its compiled part.
+
+    Raises:
+        SetupError: they cannot be imported.
+    """
+    try:
+        run("check", "importing torch and vllm", (PYTHON, "-c", SMOKE))
+    except SetupError as error:
+        if "libnuma.so.1" not in LOG.read_text():
+            raise
+        raise SetupError(f"{error}\nOn Debian: apt-get install libnuma1") from error
 
 
 def fingerprint() -> str:

@@ -120,16 +120,20 @@ def member(tarball: Path, name: str) -> str:
         return found.read().decode()
 
 
-def take(name: str, pin: Pin) -> dict[str, dict[str, str]]:
-    """Writes the files of a package and its licence; returns what `vendor.json` says of them."""
+def take(name: str, pin: Pin, vendor: Path) -> dict[str, dict[str, str]]:
+    """Writes the files of a package and its licence; returns what `vendor.json` says of them.
+
+    Raises:
+        VendorError: the package is not the pinned one, or its files are not as expected.
+    """
     said = {}
     with tempfile.TemporaryDirectory() as folder:
         tarball = fetched(pin, Path(folder))
-        (VENDOR / f"{name}.licence.txt").write_text(member(tarball, "LICENSE"))
+        (vendor / f"{name}.licence.txt").write_text(member(tarball, "LICENSE"))
         for source, target in pin.files.items():
             text = member(tarball, source)
             data = (rewritten(text) if target.endswith(".js") else text).encode()
-            (VENDOR / target).write_bytes(data)
+            (vendor / target).write_bytes(data)
             said[target] = {
                 "package": pin.package,
                 "version": pin.version,
@@ -140,14 +144,31 @@ def take(name: str, pin: Pin) -> dict[str, dict[str, str]]:
     return said
 
 
-def main() -> None:
-    """Writes the folder anew."""
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    VENDOR.mkdir(parents=True)
+def write(vendor: Path) -> None:
+    """Writes every file into a folder that is empty.
+
+    Raises:
+        VendorError: a package is not the pinned one, or its files are not as expected.
+    """
     said: dict[str, dict[str, str]] = {}
     for name, pin in pins().items():
-        said |= take(name, pin)
-    (VENDOR / "vendor.json").write_text(json.dumps(said, indent=2, sort_keys=True) + "\n")
+        said |= take(name, pin, vendor)
+    (vendor / "vendor.json").write_text(json.dumps(said, indent=2, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Writes the folder anew, beside the one that is there until all is fetched.
+
+    Raises:
+        VendorError: a package is not the pinned one, or its files are not as expected.
+    """
+    with tempfile.TemporaryDirectory(dir=VENDOR.parent, prefix=".vendor-") as beside:
+        new = Path(beside) / "vendor"
+        new.mkdir()
+        write(new)
+        if VENDOR.exists():
+            VENDOR.rename(Path(beside) / "old")
+        new.rename(VENDOR)
 
 
 if __name__ == "__main__":

@@ -52,3 +52,40 @@ def test_a_file_that_a_package_does_not_have_is_named(vendor: ModuleType, tmp_pa
         pass
     with pytest.raises(vendor.VendorError, match=r"expected dist/a\.js"):
         vendor.member(tmp_path / "a.tgz", "dist/a.js")
+
+
+@pytest.fixture
+def folder(vendor: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file of before, which is written anew from two packages."""
+    monkeypatch.setattr(vendor, "VENDOR", tmp_path / "vendor")
+    monkeypatch.setattr(vendor, "pins", lambda: dict.fromkeys("ab"))
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "before.js").write_text("before")
+    return tmp_path
+
+
+def taken(name: str, pin: None, vendor: Path) -> dict[str, dict[str, str]]:
+    (vendor / f"{name}.js").write_text(name)
+    return {f"{name}.js": {}}
+
+
+def test_the_folder_is_written_anew(
+    vendor: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendor, "take", taken)
+    vendor.main()
+    assert {file.name for file in folder.rglob("*")} == {"vendor", "a.js", "b.js", "vendor.json"}
+
+
+def test_a_package_that_cannot_be_fetched_loses_nothing(
+    vendor: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(name: str, pin: None, target: Path) -> dict[str, dict[str, str]]:
+        if name == "b":
+            raise vendor.VendorError("no such package")
+        return taken(name, pin, target)
+
+    monkeypatch.setattr(vendor, "take", failing)
+    with pytest.raises(vendor.VendorError, match="no such package"):
+        vendor.main()
+    assert {file.name for file in folder.rglob("*")} == {"vendor", "before.js"}

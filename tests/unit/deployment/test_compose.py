@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from .conftest import Understood
-from .places import DOCKER, PROGRAMS
+from .places import DOCKER, KUBERNETES, PROGRAMS
 
 COMPOSE = DOCKER / "compose.yaml"
 
@@ -47,11 +47,14 @@ def test_every_file_that_it_mounts_or_builds_from_is_there(compose: dict[str, An
 
 def test_no_secret_has_a_value_and_each_one_missing_stops_it() -> None:
     asked = re.findall(r"(\w*(?:PASSWORD|KEY)\w*): (.*)", COMPOSE.read_text())
-    assert len(asked) == 4
+    assert len(asked) == 3
     for name, value in asked:
         assert value.startswith("/run/secrets/") or ":?" in value, name
+    taken = re.findall(r"^    environment: (\w+)$", COMPOSE.read_text(), re.MULTILINE)
+    assert {"LETHE_METRICS_KEY", "LETHE_GRAFANA_PASSWORD"} < set(taken)
     example = (DOCKER / ".env.example").read_text()
     required = re.findall(r"\$\{(\w+):\?", COMPOSE.read_text())
+    assert set(taken) <= set(required)
     assert {f"{name}=" for name in required} <= set(example.splitlines())
 
 
@@ -71,6 +74,10 @@ def test_lethe_and_vllm_know_every_option_of_the_servers(
         own, passed = understood(words)
         assert own["store"] == "postgresql+psycopg://lethe@postgresql/lethe"
         assert passed.port == 8000
+        assert own["server"]["policy"] == "/etc/lethe/policy.yaml"
+        assert passed.api_key is None
+        assert "./policy:/etc/lethe:ro" in server["volumes"]
+        assert "VLLM_API_KEY" not in server["environment"]
         stop = int(server["stop_grace_period"].removesuffix("s"))
         assert stop > passed.shutdown_timeout > 0
 
@@ -84,6 +91,21 @@ def test_prometheus_asks_where_the_server_answers(compose: dict[str, Any]) -> No
         assert host in server["networks"]["default"]["aliases"]
         assert any(entry.endswith(f":{port}") for entry in server["ports"])
         assert f"--port {port} " in server["command"]
+
+
+def test_prometheus_sends_a_key_that_it_has(compose: dict[str, Any]) -> None:
+    (job,) = yaml.safe_load((DOCKER / "prometheus.yml").read_text())["scrape_configs"]
+    folder, _, name = job["authorization"]["credentials_file"].rpartition("/")
+    assert folder == "/run/secrets"
+    assert compose["services"]["prometheus"]["secrets"] == [name]
+    assert name in compose["secrets"]
+
+
+def test_the_policy_is_the_one_of_kubernetes_and_not_to_commit() -> None:
+    policy = DOCKER / "policy" / "policy.example.yaml"
+    assert policy.read_text() == (KUBERNETES / "policy.example.yaml").read_text()
+    ignored = (DOCKER.parent / ".gitignore").read_text().splitlines()
+    assert {"/docker/policy/policy.yaml", "/docker/.env"} <= set(ignored)
 
 
 def test_grafana_finds_prometheus_and_the_dashboard(compose: dict[str, Any]) -> None:

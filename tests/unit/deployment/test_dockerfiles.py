@@ -56,6 +56,43 @@ def test_its_last_stage_runs_lethe_as_nobody_in_particular_and_asks_for_its_heal
     assert "build-essential" not in last
 
 
+@EACH
+def test_what_is_compiled_is_where_it_can_be_loaded_from(file: Path) -> None:
+    """Docker's `--tmpfs /tmp` permits no execution; /data is a volume."""
+    last = file.read_text().rpartition("\nFROM ")[2]
+    places = dict(re.findall(r"(\w+(?:_CACHE_ROOT|_CACHE_DIR|_WORKSPACE_BASE))=(\S+)", last))
+    assert {"VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"} <= places.keys()
+    assert all(place.startswith("/data") for place in places.values()), places
+
+
+def test_the_image_without_a_compiler_compiles_nothing() -> None:
+    last = FILES[1].read_text().rpartition("\nFROM ")[2]
+    assert "g++" not in last
+    assert "\nENV TORCH_COMPILE_DISABLE=1\n" in last
+
+
+@EACH
+def test_additions_are_asked_for_within_what_is_pinned(file: Path) -> None:
+    text = file.read_text()
+    (command,) = re.findall(r"pip(?: --python \S+)? install (?:.*\\\n)*.*\$\{EXTRA_.*", text)
+    assert "--constraint /tmp/pins" in command
+    (pins,) = re.findall(r"sed -n '(.*?)' requirements/runtime.lock", text)
+    lock = ROOT / "requirements" / "runtime.lock"
+    found = subprocess.run(["sed", "-n", pins, lock], check=True, capture_output=True, text=True)
+    expected = [line.split()[0] for line in lock.read_text().splitlines() if "==" in line]
+    assert found.stdout.splitlines() == expected
+
+
+def test_the_gpu_image_pins_by_the_lock_only_what_its_base_does_not_have(tmp_path: Path) -> None:
+    (program,) = re.findall(r"awk -F== '(.*?)'", FILES[0].read_text())
+    base, lock = tmp_path / "base", tmp_path / "lock"
+    base.write_text("Jinja2==3.0\ntyping_extensions==4.0\n")
+    lock.write_text("jinja2==3.1\nsqlalchemy==2.1\ntyping-extensions==4.16\n")
+    command = ["awk", "-F==", program, base, lock]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["Jinja2==3.0", "typing_extensions==4.0", "sqlalchemy==2.1"]
+
+
 def test_the_context_has_no_file_but_what_is_built_and_its_locks() -> None:
     allowed = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in allowed

@@ -34,6 +34,33 @@ def test_there_are_such_commands() -> None:
     assert [("--headless" in words) for words in machines] == [False, True]
 
 
+def started() -> list[str]:
+    """Each command of a page, or of a comment, that starts a container."""
+    files = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *DOCKER.glob("*")]
+    texts = [re.sub(r" \\\n[# ]*", " ", file.read_text()) for file in files if file.is_file()]
+    return [line for text in texts for line in re.findall(r"^[# ]*(docker run .*)$", text, re.M)]
+
+
+def test_every_container_has_the_memory_that_vllms_processes_share_and_time_to_stop() -> None:
+    """Docker gives 64 MiB and 10 s; vLLM's queues want up to 240 MiB."""
+    assert len(started()) == 4
+    for command in started():
+        assert "--shm-size 1g " in command or "--ipc host " in command, command
+        assert "--stop-timeout 90 " in command or "/smoke.sh" in command, command
+
+
+def test_what_vllms_own_key_guards_is_as_the_page_on_security_says() -> None:
+    from vllm.entrypoints.serve.middleware.authenticate import GUARDED_PREFIX
+
+    page = (ROOT / "docs" / "security.md").read_text()
+    said = re.search(r"guards only what begins with ([^.]*)\.\s+((?:(?:, | and )?`/\w+`)+)", page)
+    assert said is not None
+    assert tuple(re.findall(r"`(.*?)`", said[1])) == GUARDED_PREFIX
+    left_open = re.findall(r"`(.*?)`", said[2])
+    assert {"/invocations", "/metrics"} < set(left_open)
+    assert not any(route.startswith(GUARDED_PREFIX) for route in left_open)
+
+
 def test_every_option_of_the_page_on_several_machines_is_there(understood: Understood) -> None:
     rows = re.findall(r"^\| (`--.*?) \|", MACHINES, re.MULTILINE)
     options = {word for row in rows for word in re.findall(r"`(--[\w-]+)", row)}

@@ -62,8 +62,11 @@ def test_a_policy_that_was_not_filled_in_starts_no_server(tmp_path: Path) -> Non
     with pytest.raises(LetheError):
         following.read(example)
     filled = tmp_path / "policy.yaml"
-    filled.write_text(example.read_text().replace("REPLACE", "0f" * 32))
+    first = example.read_text().replace("REPLACE", "0f" * 32, 1)
+    filled.write_text(first.replace("REPLACE", "1e" * 32))
     following.read(filled)
+    keys = {key["name"]: key for key in yaml.safe_load(filled.read_text())["keys"]}
+    assert keys["prometheus"]["admin"] is True  # as /metrics wants
 
 
 def test_the_server_knows_its_options_and_finds_what_is_mounted(
@@ -93,6 +96,16 @@ def test_its_user_is_the_images_and_may_write_nothing_but_its_volumes(pod: dict[
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def test_what_is_to_be_uncommented_in_the_network_policy_is_valid(tmp_path: Path) -> None:
+    text = (KUBERNETES / "network.yaml").read_text()
+    more = tmp_path / "network.yaml"
+    more.write_text(re.sub(r"^( +)# (?=- | +- )", r"\1", text, flags=re.MULTILINE))
+    assert valid(more)
+    rules = yaml.safe_load(more.read_text())["spec"]
+    assert rules["egress"][-1]["ports"] == [{"port": 443}]
+    assert sum("namespaceSelector" in one for one in rules["ingress"][0]["from"]) == 2
 
 
 def test_everything_selects_the_servers(pod: dict[str, Any]) -> None:

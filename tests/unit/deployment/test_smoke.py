@@ -25,19 +25,23 @@ class Good(BaseHTTPRequestHandler):
 
     put_status = 201
     unknown_status = 404
+    scored_status = 200
+    scores: object = {"content": [{"token": "The", "logprob": -0.1}]}
     served_by = f"smoke@{DIGEST}"
     edited = EDITED
     base = BASE
     base_afterwards = BASE
     healths = 0
     bases = 0
+    scored = False
 
     def reply(self, status: int, profile: str = "", text: str = "") -> None:
         self.send_response(status)
         if profile:
             self.send_header("X-Unlearning-Profile", profile)
         self.end_headers()
-        self.wfile.write(json.dumps({"choices": [{"message": {"content": text}}]}).encode())
+        choice = {"message": {"content": text}, "logprobs": self.scores if self.scored else None}
+        self.wfile.write(json.dumps({"choices": [choice]}).encode())
 
     def do_GET(self) -> None:
         self.reply(200)
@@ -48,13 +52,14 @@ class Good(BaseHTTPRequestHandler):
         self.reply(self.put_status)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.scored = "logprobs" in body
         name = self.headers["X-Unlearning-Profile"]
         if name == "base":
             type(self).bases += 1
             self.reply(200, "base", self.base if self.bases == 1 else self.base_afterwards)
         elif name == "smoke":
-            self.reply(200, self.served_by, self.edited)
+            self.reply(self.scored_status if self.scored else 200, self.served_by, self.edited)
         else:
             self.reply(self.unknown_status, "base", BASE)
 
@@ -100,6 +105,8 @@ def test_a_server_that_edits_passes() -> None:
         ({"base": "I do not know."}, "expected Paris"),
         ({"base_afterwards": EDITED}, "base, asked again"),
         ({"put_status": 404}, "PUT: expected 200 or 201, found 404"),
+        ({"scored_status": 500}, "asking for log-probabilities: expected 200, found 500"),
+        ({"scores": None}, "expected log-probabilities, found none"),
         ({"unknown_status": 200}, "a profile that does not exist: expected 404, found 200"),
     ],
 )
