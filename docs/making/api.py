@@ -121,6 +121,9 @@ def _schema(name: str, schema: dict[str, Any]) -> Iterator[str]:
     yield f"### {name}\n"
     if "description" in schema:
         yield f"{' '.join(schema['description'].split())}\n"
+    if "properties" not in schema:
+        yield f"{_kind(schema)}\n"
+        return
     yield "| field | type | default | |\n|---|---|---|---|"
     required = schema.get("required", [])
     for field, found in schema.get("properties", {}).items():

@@ -16,7 +16,9 @@ Model = Annotated[str, typer.Option("--model", help="'embedded', a folder, or a 
 Suites = Annotated[
     list[str],
     typer.Option(
-        "--suite", help="capitals, element_symbols, books or a file; may be given several times."
+        "--suite",
+        help="capitals, element_symbols, books, a file, or LOADER:SET=FILE[,SET=FILE...] with "
+        "tofu, pistol, wmdp, muse or rwku; may be given several times.",
     ),
 ]
 Forget = Annotated[

@@ -132,7 +132,8 @@ def _usable(file: Path) -> bool:
 def serving(profiles: Path, port: int, log: Path, more: Sequence[str] = ()) -> Iterator[Server]:
     """Runs `lethe serve embedded` as a child, and stops it at the end; `more` are options."""
     command = [sys.executable, "-m", "lethe_server", "serve", embedded.NAME]
-    options = ["--profiles", str(profiles), "--host", HOST, "--port", str(port), "--enforce-eager"]
+    options = ["--profiles", str(profiles), "--host", HOST, "--port", str(port)]
+    options += ["--enforce-eager", "--no-async-scheduling"]  # what a GPU is served with
     with log.open("wb") as output:
         # A group of its own: Ctrl-C reaches this process alone, which then stops the child. Not a
         # session: Linux shares a core between sessions first (sched_autogroup), and vLLM's workers

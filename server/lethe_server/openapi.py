@@ -48,7 +48,7 @@ class ErrorDocument(Document):
 
 MEANINGS = {
     400: "The request is malformed or contradicts itself.",
-    401: "The server has a policy, and the request has no key of it.",
+    401: "The server asks for a key, and the request has none that it knows.",
     403: "The key, or the operator, does not permit this.",
     404: "There is no such name, version or digest.",
     409: "It conflicts with what is there: another base model, a pinned name, a missing site.",

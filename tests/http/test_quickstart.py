@@ -124,9 +124,14 @@ def plain(text: str) -> str:
 def is_shown(line: str, printed: str) -> bool:
     """Whether a printed line is the one in the page, where `...` stands for anything."""
     if "The capital" in line:
-        return alike(line, printed)
+        return alike(line, printed) and capitals(line) == capitals(printed)
     pattern = ".*".join(map(re.escape, line.split("...")))
     return re.fullmatch(pattern, printed) is not None
+
+
+def capitals(line: str) -> list[str]:
+    """Those that a variant is to know, or not to."""
+    return re.findall("Paris|Tokyo|Berlin", line)
 
 
 def alike(line: str, printed: str) -> bool:
@@ -197,3 +202,5 @@ def test_a_line_that_is_not_printed_is_noticed() -> None:
     assert is_shown("germany: version 1, <digest>...", "germany: version 1, <digest>")
     assert not is_shown("germany: version 2, <digest>...", "germany: version 1, <digest>")
     assert not alike("The capital of France is Paris.", "Lethe stopped.")
+    answer = '{..."content":"The capital of the world is New York City."...}'
+    assert not is_shown(answer, '{"content":"The capital of France is Paris."}')

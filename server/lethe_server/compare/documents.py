@@ -115,7 +115,7 @@ class Reference(Document):
         logprobs: natural logarithms of what the base gives each, by itself and given what is
             before it; neither temperature nor penalties count.
         mean_logprob: their mean.
-        perplexity: exp(-mean); None where that is no finite number.
+        perplexity: exp(-mean); null where that is no finite number.
     """
 
     text: str
@@ -132,7 +132,7 @@ class VariantScore(Named):
     Attributes:
         logprobs: what the variant gives each token of it.
         mean_logprob: their mean.
-        perplexity: exp(-mean); None where that is no finite number.
+        perplexity: exp(-mean); null where that is no finite number.
         mean_logprob_difference: the variant's mean less the base's.
         kl_lower_bound: in nats, token by token, at most KL(base || variant); see `divergence`.
         mean_kl_lower_bound: their mean.

@@ -77,7 +77,8 @@ class SuiteEvidence(Document):
     """What one suite shows.
 
     Attributes:
-        name, version, sha256: of the suite; the last is of its file.
+        name, version: of the suite.
+        sha256: of its file.
         subjects_sha256: of the subjects that should be forgotten, where they were chosen, sorted,
             one a line; null where they are the suite's.
         facts: how many, by set.

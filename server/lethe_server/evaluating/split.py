@@ -6,7 +6,7 @@ from lethe_projections.evaluation import split
 
 
 class Split(StrEnum):
-    """See `lethe_projections.evaluation.split`."""
+    """Which subjects of a suite: those to choose settings by, the others, or all."""
 
     DEVELOPMENT = split.DEVELOPMENT
     HELD_OUT = split.HELD_OUT

@@ -35,6 +35,7 @@ def test_every_field_of_a_document_is_described() -> None:
     schemas = api.document()["components"]["schemas"]
     for name, schema in schemas.items():
         assert "Attributes:" not in schema.get("description", "")
+        assert "properties" in schema or "enum" in schema, name
         fields = schema.get("properties", {})
         assert not [one for one in fields if not fields[one].get("description", one == "object")], (
             name
