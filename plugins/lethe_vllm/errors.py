@@ -5,6 +5,7 @@ LetheError
 ├── UnknownProfileError  no profile of that name or digest                        (404)
 ├── UnsupportedError     the engine cannot serve this, as it was started          (409)
 ├── ConflictError        a name is pinned                                         (409)
+├── PreconditionError    a name means something else than the change asks for     (412)
 └── UnavailableError     the profile exists, but could not be made resident       (503)
 """
 
@@ -33,6 +34,12 @@ class ConflictError(LetheError):
     """What was asked contradicts the state of a name."""
 
     http_status = 409
+
+
+class PreconditionError(LetheError):
+    """A name does not mean what it has to for the change that was asked for."""
+
+    http_status = 412
 
 
 class UnavailableError(LetheError):

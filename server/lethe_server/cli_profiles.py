@@ -49,14 +49,20 @@ def add_profile(
     source: Annotated[
         str, typer.Argument(help="A file here; or a URL that the server reads: s3://, hf://.")
     ],
+    *,
+    new: Annotated[bool, typer.Option("--new", help="Only if the name is free.")] = False,
+    replacing: Annotated[
+        str | None, typer.Option(help="Only if the name has this digest now, given whole.")
+    ] = None,
     url: Url = LOCAL,
     api_key: Key = None,
     as_json: ServersJson = False,
 ) -> None:
     """Give a name a profile, new or in place of another, once every rank has it."""
+    headers = _only(new, replacing)
     client = connect(url, api_key)
     body = {"source": source} if "://" in source else Path(source).read_bytes()
-    _say(client.put(f"{URL}/{name}", body), as_json)
+    _say(client.put(f"{URL}/{name}", body, headers), as_json)
 
 
 @profiles_app.command("show")
@@ -118,6 +124,15 @@ def remove_profile(
         print_json(found)
     else:
         typer.echo(f"{name}: removed; 'lethe profiles rollback {name}' brings it back")
+
+
+def _only(new: bool, replacing: str | None) -> dict[str, str]:
+    """The headers of a change that is made only while the name means what they say."""
+    if new and replacing is not None:
+        raise typer.BadParameter("expected --new or --replacing, found both; give one")
+    if new:
+        return {"If-None-Match": "*"}
+    return {} if replacing is None else {"If-Match": f'"{replacing}"'}
 
 
 def _say(found: dict[str, Any], as_json: bool) -> None:

@@ -62,8 +62,8 @@ class Client:
         with self._sent("POST", path, body, headers) as reply:
             return self._document(path, reply), reply.headers
 
-    def put(self, path: str, body: Any) -> Any:
-        return self._ask("PUT", path, body)
+    def put(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+        return self._ask("PUT", path, body, headers)
 
     def patch(self, path: str, body: Any) -> Any:
         return self._ask("PATCH", path, body)
@@ -89,8 +89,10 @@ class Client:
         with self._sent("GET", path, None) as reply:
             yield from reply.iter_lines()
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        with self._sent(method, path, body) as reply:
+    def _ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        with self._sent(method, path, body, headers) as reply:
             return self._document(path, reply)
 
     def _document(self, path: str, reply: httpx.Response) -> Any:

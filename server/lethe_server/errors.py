@@ -11,6 +11,7 @@ Each class has its status:
     │   UnknownExperimentError               404
     ├── IncompatibleError, UnsupportedError,
     │   ConflictError, PolicyError           409
+    ├── PreconditionError                    412
     ├── TooLargeError                        413
     └── UnavailableError                     503
 
@@ -65,6 +66,7 @@ TYPES = {
     403: "PermissionDeniedError",
     404: "NotFoundError",
     409: "ConflictError",
+    412: "PreconditionFailedError",
     413: "ContentTooLargeError",
     500: "InternalServerError",
     503: "ServiceUnavailableError",

@@ -52,6 +52,7 @@ MEANINGS = {
     403: "The key, or the operator, does not permit this.",
     404: "There is no such name, version or digest.",
     409: "It conflicts with what is there: another base model, a pinned name, a missing site.",
+    412: "A name means something else than `If-None-Match` or `If-Match` asks for.",
     413: "The body is larger than the server reads.",
     503: "A part that this needs does not answer: the engine, the store, the audit.",
 }
@@ -81,6 +82,16 @@ def body(schemas: Mapping[str, Any]) -> dict[str, Any]:
     """A body that a route reads itself: a JSON schema by media type."""
     content = {media: {"schema": schema} for media, schema in schemas.items()}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def headers(said: Mapping[str, str]) -> dict[str, Any]:
+    """Headers that a route reads itself, with what each does."""
+    return {
+        "parameters": [
+            {"name": name, "in": "header", "description": what, "schema": {"type": "string"}}
+            for name, what in said.items()
+        ]
+    }
 
 
 def text(media_types: Mapping[str, str]) -> dict[int | str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from lethe_projections import artifact
 from lethe_projections.errors import LetheError
-from lethe_server import bodies, publishing
+from lethe_server import bodies, preconditions, publishing
 from lethe_server.documents import (
     Deleted,
     Earlier,
@@ -24,7 +24,7 @@ from lethe_server.documents import (
 from lethe_server.evaluating import evidence
 from lethe_server.evaluating.evidence import Evidence
 from lethe_server.exchange import exchange_of
-from lethe_server.openapi import ProfileName, body, created, refusals
+from lethe_server.openapi import ProfileName, body, created, headers, refusals
 from lethe_server.policy.caller import calling
 from lethe_server.policy.decision import check_seen
 from lethe_server.serving import Serving
@@ -70,7 +70,7 @@ async def get_profile(name: ProfileName, request: Request) -> ProfileDocument:
 @router.put(
     "/{name}",
     response_model=ProfileDocument,
-    responses=created(ProfileDocument) | refusals(400, 409, 413),
+    responses=created(ProfileDocument) | refusals(400, 409, 412, 413),
     openapi_extra=body(
         {
             "application/octet-stream": {
@@ -80,17 +80,21 @@ async def get_profile(name: ProfileName, request: Request) -> ProfileDocument:
             },
             "application/json": Source.model_json_schema(),
         }
-    ),
+    )
+    | headers(preconditions.HEADERS),
 )
 async def put_profile(name: ProfileName, request: Request) -> JSONResponse:
     """Gives a name an artifact, once every rank has loaded it.
 
     The body is the artifact, or JSON that says where it is: `{"source": "hf://org/name@revision"}`.
+    With `If-None-Match` or `If-Match` the name is changed only if it means what these say at that
+    moment, whatever other requests, and servers that share the store, do meanwhile; else a 412.
     """
     serving = _serving(request)
     check_name(name)
+    expected = preconditions.expected(request.headers)
     data, source = await _artifact(request, serving)
-    entry, is_new = await publishing.put(serving, name, data, source, _author(request))
+    entry, is_new = await publishing.put(serving, name, data, source, _author(request), expected)
     found = await asyncio.to_thread(document, entry, serving)
     return JSONResponse(found.model_dump(), status_code=201 if is_new else 200)
 

@@ -15,13 +15,18 @@ from lethe_server.unloading import unload_unneeded, unnamed
 from lethe_vllm.catalogue import Entry
 from lethe_vllm.errors import UnknownProfileError
 from lethe_vllm.selection import Variant, check_name
-from lethe_vllm.store.meanings import PUT, ROLLBACK, Change
+from lethe_vllm.store.meanings import PUT, ROLLBACK, Change, Expected, check_expected
 
 logger = logging.getLogger("vllm.lethe")
 
 
 async def put(
-    serving: Serving, name: str, data: bytes, source: str = "", author: str = ""
+    serving: Serving,
+    name: str,
+    data: bytes,
+    source: str = "",
+    author: str = "",
+    expected: Expected | None = None,
 ) -> tuple[Entry, bool]:
     """Stores and loads a profile under a name.
 
@@ -31,11 +36,14 @@ async def put(
         data: the artifact.
         source: where it is from, for the history.
         author: who did it, for the history.
+        expected: what the name has to mean until then; None for anything.
 
     Returns:
         The profile, and whether the name is new.
 
     Raises:
+        PreconditionError: the name means something else, also if another server that shares the
+            store was first.
         LetheError: it is malformed, for another model, or was refused by the engine, or the name
             is pinned; what the name meant before still serves. Or the change was made, and the
             audit cannot say so.
@@ -43,7 +51,9 @@ async def put(
     check_name(name)
     async with serving.writing:
         digest = await asyncio.to_thread(artifact.digest, data)
-        return await _publish(serving, name, data, Change(digest, PUT, source, author))
+        change = Change(digest, PUT, source, author, expected)
+        await asyncio.to_thread(_check_expected, serving, name, change)
+        return await _publish(serving, name, data, change)
 
 
 async def rollback(
@@ -106,6 +116,12 @@ async def delete(serving: Serving, name: str, author: str = "") -> Variant:
             if variant is not None:
                 await unnamed(serving, variant.digest)
         return variant
+
+
+def _check_expected(serving: Serving, name: str, change: Change) -> None:
+    """Raises PreconditionError before anything is loaded; the store looks again as it writes."""
+    named = None if change.expected is None else serving.catalogue.now(name)
+    check_expected(name, change, named.digest if named else None)
 
 
 def _previous(serving: Serving, name: str) -> tuple[bool, str | None]:

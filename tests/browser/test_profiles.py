@@ -4,7 +4,6 @@ Each test has profiles of its own, and takes them away again.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from lethe_projections import artifact
 from lethe_projections.base_model import BaseModel
@@ -83,10 +82,9 @@ def payload(name: str, data: bytes) -> FilePayload:
 
 
 def drop(page: Page, file: Path) -> None:
-    """Drags a file over the page and lets it go, as the browser itself tells it."""
-    box = page.locator(".profiles").bounding_box()
-    assert box is not None
-    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] - 10}
+    """Drags a file over the window and lets it go at its edge, as the browser itself tells it."""
+    height: int = page.evaluate("innerHeight")
+    at = {"x": 3, "y": height - 3}
     data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -119,6 +117,28 @@ def test_a_dropped_file_gets_a_name_and_serves(
     expect(page.locator(".job.done")).to_contain_text(wanted[:12])
     assert digest(api, "dropped") == wanted
     assert serves(api, "dropped") == wanted[:12]
+
+
+WATCH = """() => addEventListener("dragover", (event) => {
+  globalThis.refused = event.defaultPrevented && event.dataTransfer.dropEffect === "none";
+})"""
+"""Notes whether the page refuses a file; what it leaves to a browser may replace the page."""
+
+
+@pytest.mark.parametrize("fragment", ["#/chat", "#/profiles/alpha", "#/experiments"])
+def test_a_file_dropped_on_another_page_leaves_it_as_it_is(
+    visit: Visits, base: BaseModel, tmp_path: Path, fragment: str
+) -> None:
+    file = tmp_path / "stray.safetensors"
+    file.write_bytes(synthetic(base, 49))
+    page = visit(fragment)
+    page.evaluate(WATCH)
+    drop(page, file)
+    page.wait_for_function("globalThis.refused")
+    page.get_by_role("link", name="Profiles", exact=True).click()
+    expect(row(page, "alpha")).to_be_visible()
+    assert page.evaluate("globalThis.refused"), "still the same document"
+    expect(page.locator(".job")).to_have_count(0)
 
 
 def test_files_are_picked_by_keyboard_and_go_up_together(
@@ -193,6 +213,36 @@ def test_replacing_asks_and_says_both_digests(
     question.get_by_role("button", name="Replace").click()
     expect(page.locator(".job.done")).to_contain_text(after[:12])
     assert digest(api, "taken") == after
+
+
+def test_a_name_that_is_taken_meanwhile_is_asked_about(
+    api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
+) -> None:
+    """By another operator, between the look and the upload; and again, after the answer."""
+    visit.expect("status of 412")
+    mine = files("raced.safetensors", 50)
+    theirs, later = files("theirs", 51)["buffer"], files("later", 52)["buffer"]
+    page = visit("#/profiles")
+
+    def first(route: Route) -> None:
+        put(api, "raced", theirs)
+        route.continue_()
+
+    page.route("**/profiles/raced", first, times=1)
+    pick(page, mine)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    question = page.get_by_role("dialog", name="Replace raced?")
+    expect(question).to_contain_text("Somebody else changed it meanwhile: it meant nothing.")
+    expect(question).to_contain_text(artifact.digest(theirs)[:12])
+    check_accessible(page)
+    assert digest(api, "raced") == artifact.digest(theirs)
+    put(api, "raced", later)
+    question.get_by_role("button", name="Replace").click()
+    expect(question).to_contain_text(artifact.digest(later)[:12])
+    assert digest(api, "raced") == artifact.digest(later)
+    question.get_by_role("button", name="Replace").click()
+    expect(page.locator(".job.done")).to_contain_text("raced serves")
+    assert digest(api, "raced") == artifact.digest(mine["buffer"])
 
 
 def test_an_upload_tells_how_far_it_is_and_can_be_cancelled(
@@ -299,9 +349,14 @@ def test_a_profile_of_the_list_has_its_title_and_the_focus(visit: Visits) -> Non
     row(page, "alpha").get_by_role("link").click()
     expect(page).to_have_title("alpha · Profiles · Lethe playground")
     expect(page.locator("main")).to_be_focused()
+
+
+def test_a_profile_is_compared_with_the_base_in_the_chat(visit: Visits) -> None:
+    """The last of three: the chat by itself would show the first two."""
+    page = visit("#/profiles/france")
     page.get_by_role("link", name="Compare in chat").click()
     expect(page).to_have_title("Chat · Lethe playground")
-    expect(page).to_have_url(re.compile(r"#/chat\?profiles=base(,|%2C)alpha"))
+    expect(page.locator(".column h2")).to_have_text(["base", "france"])
 
 
 def test_the_focus_stays_when_what_had_it_is_removed(
@@ -330,7 +385,19 @@ def test_a_digest_is_copied_whole_or_shown_where_nothing_may_be_copied(
     assert page.evaluate("navigator.clipboard.readText()") == whole
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     copy.click()
-    expect(page.locator(".alert")).to_contain_text(whole)
+    expect(page.get_by_role("dialog", name="Copy: Digest").get_by_role("textbox")).to_have_value(
+        whole
+    )
+
+
+def test_a_digest_is_shown_where_the_reader_refused_the_clipboard(
+    api: httpx.Client, visit: Visits
+) -> None:
+    page = visit("#/profiles/alpha")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")
+    page.locator(".summary").get_by_role("button", name="Copy the digest").click()
+    shown_whole = page.get_by_role("dialog", name="Copy: Digest").get_by_role("textbox")
+    expect(shown_whole).to_have_value(digest(api, "alpha"))
 
 
 def test_labels_are_written_found_and_never_read_as_html(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lethe_vllm.errors import UnknownProfileError
+from lethe_vllm.errors import PreconditionError, UnknownProfileError
 from lethe_vllm.selection import BASE
 
 PUT, ROLLBACK, DELETE, FILE = "put", "rollback", "delete", "file"
@@ -54,6 +54,17 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a name has to mean for a change of it to be made.
+
+    Attributes:
+        digest: of the profile; None for a name that means nothing.
+    """
+
+    digest: str | None
+
+
+@dataclass(frozen=True)
 class Change:
     """A new meaning of a name.
 
@@ -62,12 +73,14 @@ class Change:
         action: as `Version`.
         source: as `Version`.
         author: as `Version`.
+        expected: what the name has to mean; None for anything.
     """
 
     digest: str | None
     action: str = PUT
     source: str = ""
     author: str = ""
+    expected: Expected | None = None
 
 
 def unknown(name: str, known: Iterable[str] = ()) -> UnknownProfileError:
@@ -75,4 +88,26 @@ def unknown(name: str, known: Iterable[str] = ()) -> UnknownProfileError:
     return UnknownProfileError(
         f"profile: expected one of {', '.join([BASE, *known])}, found '{name}'; "
         "PUT it first, or correct the name"
+    )
+
+
+def check_expected(name: str, change: Change, found: str | None) -> None:
+    """Compares what a name means with what a change of it expects.
+
+    Args:
+        name: which.
+        change: what is to be made of it.
+        found: its digest; None if it means nothing.
+
+    Raises:
+        PreconditionError: it is another one.
+    """
+    if change.expected is None or change.expected.digest == found:
+        return
+    wanted, has = (
+        digest[:12] if digest else "nothing" for digest in (change.expected.digest, found)
+    )
+    raise PreconditionError(
+        f"profile {name}: expected it to mean {wanted}, found {has}; nothing is changed: look at "
+        "what it means now, and choose another name or ask again"
     )

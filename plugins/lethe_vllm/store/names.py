@@ -18,7 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from lethe_vllm.errors import ConflictError, UnavailableError
 from lethe_vllm.store.database import reader, unavailable
 from lethe_vllm.store.glance import REVISION, Glance
-from lethe_vllm.store.meanings import ELSEWHERE, FILE, Change, Named, Version, unknown
+from lethe_vllm.store.meanings import (
+    ELSEWHERE,
+    FILE,
+    Change,
+    Named,
+    Version,
+    check_expected,
+    unknown,
+)
 from lethe_vllm.store.tables import drop_ins, names, state, versions
 
 Noticed = tuple[str, str, str | None, str | None]
@@ -120,6 +128,8 @@ class Names:
 
         Raises:
             ConflictError: it is pinned.
+            PreconditionError: it means something else than the change expects, if need be because
+                another process was first.
             UnknownProfileError: it is to be deleted, and means nothing.
             UnavailableError: the database does not answer; nothing is changed.
         """
@@ -127,6 +137,7 @@ class Names:
         def act(connection: Connection, before: Row[Any] | None, revision: int) -> None:
             if identity is not None and self._is_known(connection, name, identity, change):
                 return
+            check_expected(name, change, before.digest if before else None)
             if before is not None and before.digest == change.digest is not None:
                 if identity is not None:
                     self._note_file(connection, name, identity, before.version)

@@ -69,6 +69,19 @@ def test_a_profile_is_added_replaced_rolled_back_and_removed(
     assert said(url, "rollback", "france", "--version", "1")["digest"] == OLD_DIGEST
 
 
+def test_a_name_is_taken_only_if_it_is_free_or_has_the_digest_that_was_seen(
+    url: str, files: tuple[str, str]
+) -> None:
+    old, new = files
+    assert said(url, "add", "france", old, "--new")["digest"] == OLD_DIGEST
+    for late in (["--new"], ["--replacing", NEW_DIGEST]):
+        refused = lethe(url, "add", "france", new, *late)
+        assert isinstance(refused.exception, LetheError)
+        assert f"found {OLD_DIGEST[:12]}" in str(refused.exception)
+    assert said(url, "add", "france", new, "--replacing", OLD_DIGEST)["digest"] == NEW_DIGEST
+    assert lethe(url, "add", "france", old, "--new", "--replacing", NEW_DIGEST).exit_code == 2
+
+
 def test_what_a_person_reads_says_the_same(url: str, files: tuple[str, str]) -> None:
     lethe(url, "add", "france", files[0])
     assert lethe(url, "pin", "france").stdout == f"france: version 1, {OLD_DIGEST}, pinned\n"

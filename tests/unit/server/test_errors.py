@@ -30,6 +30,7 @@ from lethe_vllm import errors as engine
         (engine.ConflictError, 409),
         (projections.IncompatibleError, 409),
         (engine.UnsupportedError, 409),
+        (engine.PreconditionError, 412),
         (TooLargeError, 413),
         (engine.UnavailableError, 503),
         (projections.CheckpointError, 500),

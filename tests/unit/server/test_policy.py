@@ -213,6 +213,18 @@ def test_only_an_admin_changes_profiles(server: Server) -> None:
         assert ask(server, key, f"{PROFILES}/spain", method="DELETE").status_code == status
 
 
+@pytest.mark.parametrize("condition", [{"If-None-Match": "*"}, {"If-Match": f'"{"0" * 64}"'}])
+def test_a_precondition_tells_nobody_but_an_admin_what_a_name_means(
+    server: Server, condition: dict[str, str]
+) -> None:
+    for key, status in ((RESTRICTED, 403), (OPEN, 403), (None, 401), (ADMIN, 412)):
+        reply = ask(
+            server, key, f"{PROFILES}/spain", method="PUT", content=FRANCE, headers=condition
+        )
+        assert reply.status_code == status
+        assert (artifact.digest(SPAIN)[:12] in reply.text) == (key == ADMIN)
+
+
 def test_a_comparison_is_asked_with_the_callers_key(server: Server) -> None:
     def compare(key: str, *names: str) -> httpx.Response:
         body = {"messages": [{"role": "user", "content": "Hi"}], "profiles": names}

@@ -12,7 +12,7 @@ import pytest
 from lethe_projections import artifact
 from lethe_server.sources import Sources
 from lethe_vllm.errors import UnavailableError
-from lethe_vllm.store.meanings import Named
+from lethe_vllm.store.meanings import Change, Named
 
 from .evaluating.documents import evidence
 from .fakes import BASE, Server, make
@@ -310,6 +310,93 @@ def test_concurrent_puts_leave_one_of_them_whole(server: Server) -> None:
 
     assert server.run(use) == [200] * 5 + [201]
     assert server.engine.held == {digest(server)}
+
+
+def only(server: Server, data: bytes, *headers: tuple[str, str]) -> httpx.Response:
+    return server.request("PUT", URL, content=data, headers=list(headers))
+
+
+FREE = ("If-None-Match", "*")
+IF_OLD = ("If-Match", f'"{OLD_DIGEST}"')
+
+
+def test_a_put_may_ask_for_a_free_name_or_for_what_the_name_means(server: Server) -> None:
+    nothing = only(server, NEW, IF_OLD)
+    created = only(server, OLD, FREE)
+    taken, same = only(server, NEW, FREE), only(server, OLD, FREE)
+    replaced = only(server, NEW, IF_OLD)
+    late = only(server, OLD, IF_OLD)
+    replies = (nothing, created, taken, same, replaced, late)
+    assert [reply.status_code for reply in replies] == [412, 201, 412, 412, 200, 412]
+    assert taken.json()["error"] == {
+        "message": f"profile france: expected it to mean nothing, found {OLD_DIGEST[:12]}; nothing "
+        "is changed: look at what it means now, and choose another name or ask again",
+        "type": "PreconditionFailedError",
+        "param": None,
+        "code": 412,
+    }
+    assert digest(server) == NEW_DIGEST
+    loaded = [one for method, one in server.engine.calls if method == "lethe_load"]
+    assert loaded == [OLD_DIGEST, NEW_DIGEST], "what is refused is not loaded before"
+    server.request("DELETE", URL)
+    assert only(server, OLD, FREE).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("If-None-Match", f'"{OLD_DIGEST}"')],
+        [("If-Match", "*")],
+        [("If-Match", OLD_DIGEST)],
+        [("If-Match", f'W/"{OLD_DIGEST}"')],
+        [("If-Match", f'"{OLD_DIGEST[:12]}"')],
+        [("If-Match", "")],
+        [FREE, IF_OLD],
+        [FREE, FREE],
+        [IF_OLD, ("If-Match", f'"{NEW_DIGEST}"')],
+    ],
+)
+def test_preconditions_of_another_form_are_refused(
+    server: Server, headers: list[tuple[str, str]]
+) -> None:
+    put(server, OLD)
+    reply = only(server, NEW, *headers)
+    assert reply.status_code == 400
+    assert f"'{headers[0][0]}: {headers[0][1]}'" in reply.json()["error"]["message"]
+    assert digest(server) == OLD_DIGEST
+
+
+@pytest.mark.parametrize("condition", [FREE, IF_OLD])
+def test_of_concurrent_puts_with_one_precondition_one_is_made(
+    server: Server, condition: tuple[str, str]
+) -> None:
+    if condition is IF_OLD:
+        put(server, OLD)
+
+    async def use(client: httpx.AsyncClient) -> list[int]:
+        asked = (client.put(URL, content=make(seed), headers=[condition]) for seed in (3, 4))
+        return sorted(reply.status_code for reply in await asyncio.gather(*asked))
+
+    assert server.run(use) == [201 if condition is FREE else 200, 412]
+    assert server.engine.held == {digest(server)}
+
+
+def test_a_name_that_another_server_takes_meanwhile_is_left_to_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shares the store, and comes after the look and before the change."""
+    names = server.serving.catalogue.names
+    change = names.change
+
+    def overtaken(name: str, wanted: Change) -> Named:
+        monkeypatch.setattr(names, "change", change)
+        server.serving.catalogue.put(name, OLD)
+        return change(name, wanted)
+
+    monkeypatch.setattr(names, "change", overtaken)
+    assert only(server, NEW, FREE).status_code == 412
+    assert digest(server) == OLD_DIGEST
+    assert NEW_DIGEST not in server.engine.held
 
 
 def fail_once_changed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

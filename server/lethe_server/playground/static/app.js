@@ -2,6 +2,8 @@
 import { ChatPage } from "./chat/page.js";
 import { ExperimentsPage } from "./experiments/page.js";
 import { ProfilesPage } from "./profiles/page.js";
+import { CopyByHand } from "./copying.js";
+import "./dropping.js";
 import { KeyButton, KeyForm } from "./key.js";
 import { Alerts } from "./messages.js";
 import { page, rest } from "./router.js";
@@ -47,6 +49,7 @@ function App() {
     <main id="main" ref=${main} tabindex="-1" class="page-${name}">
       ${found ? html`<${found.component} />` : html`<${NotFound} />`}
     </main>
+    <${CopyByHand} />
     <${Alerts} />`;
 }
 

@@ -5,14 +5,19 @@ import { html, signal } from "./ui.js";
 
 const byHand = signal(null);
 
-/** Copies a text and says so. Browsers give pages a clipboard on https and this machine alone. */
+/**
+ * Copies a text and says so; returns whether it did. Browsers give pages a clipboard on https and
+ * this machine alone.
+ */
 export async function copy(text, what) {
   try {
     await navigator.clipboard.writeText(text);
-    announce(`${what} copied.`);
   } catch {
     byHand.value = { text, what };
+    return false;
   }
+  announce(`${what} copied.`);
+  return true;
 }
 
 /** Belongs into the page once. */

@@ -8,9 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
-from lethe_vllm.errors import ConflictError, UnavailableError, UnknownProfileError
+from lethe_vllm.errors import (
+    ConflictError,
+    PreconditionError,
+    UnavailableError,
+    UnknownProfileError,
+)
 from lethe_vllm.store.database import open_database
-from lethe_vllm.store.meanings import DELETE, FILE, ROLLBACK, Change
+from lethe_vllm.store.meanings import DELETE, FILE, ROLLBACK, Change, Expected
 from lethe_vllm.store.names import Names
 from lethe_vllm.store.tables import metadata, state
 
@@ -72,6 +77,36 @@ def test_a_pinned_name_changes_for_nobody_until_it_is_let_go(names: Names) -> No
     assert len(names.history("france")) == 1
     names.mark("france", pinned=False)
     assert names.change("france", Change(SECOND)).digest == SECOND
+
+
+def test_a_change_that_expects_a_meaning_is_made_at_that_one_alone(names: Names) -> None:
+    free, first = Expected(None), Expected(FIRST)
+    with pytest.raises(PreconditionError, match=r"expected it to mean a{12}, found nothing"):
+        names.change("france", Change(SECOND, expected=first))
+    names.change("france", Change(FIRST, expected=free))
+    for change in (Change(SECOND, expected=free), Change(FIRST, expected=free)):
+        with pytest.raises(PreconditionError, match=r"expected it to mean nothing, found a{12}"):
+            again(names).change("france", change)
+    assert names.change("france", Change(SECOND, expected=first)).digest == SECOND
+    with pytest.raises(PreconditionError):
+        names.change("france", Change(THIRD, expected=first))
+    names.change("france", Change(None, DELETE))
+    assert names.change("france", Change(THIRD, expected=free)).version == 4
+
+
+def test_of_processes_that_expect_the_same_one_changes_the_name(names: Names) -> None:
+    each = [again(names) for _ in range(8)]
+
+    def change(at: int) -> bool:
+        try:
+            each[at].change("france", Change(f"{at:064x}", expected=Expected(None)))
+        except PreconditionError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(each)) as pool:
+        assert sum(pool.map(change, range(len(each)))) == 1
+    assert len(names.history("france")) == 1
 
 
 def test_labels_stay_with_a_name_whatever_it_means(names: Names) -> None:

@@ -1,6 +1,5 @@
 // Side-by-side chat: one prompt, the base and up to four variants.
 import { key, requestJson } from "../api.js";
-import { CopyByHand } from "../copying.js";
 import { Problem } from "../messages.js";
 import { keepQuery, query } from "../router.js";
 import { effect, html, useEffect, useSignal } from "../ui.js";
@@ -37,8 +36,7 @@ export function ChatPage() {
     </div>
     <${Composer} />
     <${Details} />
-    <${KeysDialog} />
-    <${CopyByHand} />`;
+    <${KeysDialog} />`;
 }
 
 function listens(event, handler) {

@@ -14,4 +14,10 @@ export const versions = async (name) => (await requestJson(path(name, "versions"
 export const mark = (name, marks) => send("PATCH", path(name), marks);
 export const remove = (name) => send("DELETE", path(name));
 export const rollBack = (name, version) => send("POST", path(name, "rollback"), { version });
-export const take = (name, source) => send("PUT", path(name), { source });
+
+/** Has the server read an artifact itself; `current` as in `only`. */
+export const take = (name, source, current) =>
+  requestJson(path(name), { method: "PUT", json: { source }, headers: only(current), ...quiet });
+
+/** The headers of a change that is made only while a name means what it did: a digest, or null. */
+export const only = (current) => (current === null ? { "If-None-Match": "*" } : { "If-Match": `"${current}"` });

@@ -1,13 +1,15 @@
 // Where files are dropped or picked, and what becomes of each.
+import { held, useDrops } from "../dropping.js";
 import { Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { useFocusAfterRemoval } from "../parts/focus.js";
 import { bytes, seconds, short } from "../parts/text.js";
-import { html, signal, useRef, useState } from "../ui.js";
+import { html, useRef, useState } from "../ui.js";
 import { isName, NAME_PATTERN } from "./naming.js";
 import * as uploads from "./uploads.js";
 
 export function Drop() {
+  useDrops(uploads.addFiles);
   const jobs = uploads.jobs.value;
   const ready = jobs.filter((job) => job.state === "ready" && isName(job.name));
   return html`<section class="card drop" aria-labelledby="drop-title">
@@ -41,7 +43,7 @@ function Zone({ count }) {
     uploads.addFiles(event.target.files);
     event.target.value = "";
   };
-  return html`<div class=${dragging.value ? "zone over" : "zone"}>
+  return html`<div class=${held.value ? "zone over" : "zone"}>
     <p>Drop <code>.safetensors</code> files anywhere on this page, or</p>
     <button type="button" ref=${button} onClick=${() => picker.current.click()}>Choose files</button>
     <input
@@ -55,29 +57,6 @@ function Zone({ count }) {
     />
   </div>`;
 }
-
-/** Whether files are held over the page. */
-const dragging = signal(false);
-
-const hasFiles = (event) => event.dataTransfer.types.includes("Files");
-
-/** What makes an element one that files can be dropped on. */
-export const target = {
-  onDragOver(event) {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    dragging.value = true;
-  },
-  onDragLeave(event) {
-    dragging.value = event.currentTarget.contains(event.relatedTarget);
-  },
-  onDrop(event) {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    dragging.value = false;
-    uploads.addFiles(event.dataTransfer.files);
-  },
-};
 
 const WORKING = new Set(["checking", "asking", "sending", "loading"]);
 
@@ -151,7 +130,7 @@ function Progress({ job }) {
 
 function Replacing({ job }) {
   if (!job) return null;
-  const { name, current, digest, key } = job;
+  const { name, before, current, digest, key } = job;
   const same = digest === current;
   return html`<${Confirm}
     key=${key}
@@ -160,6 +139,10 @@ function Replacing({ job }) {
     onYes=${() => uploads.send(key)}
     onNo=${() => uploads.change(key, { state: "ready" })}
   >
+    ${
+      before !== undefined &&
+      html`<p>Somebody else changed it meanwhile: it meant ${before ? html`<code>${short(before)}</code>` : "nothing"}.</p>`
+    }
     <dl class="pairs">
       <dt>It means now</dt>
       <dd><code>${short(current)}</code></dd>

@@ -7,7 +7,7 @@ import { bytes, plural, time } from "../parts/text.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Badge, useEvidence } from "./badge.js";
 import * as calls from "./calls.js";
-import { Drop, target } from "./drop.js";
+import { Drop } from "./drop.js";
 import { Marks } from "./marks.js";
 import { inShort } from "./sites.js";
 import { arrived } from "./uploads.js";
@@ -29,7 +29,7 @@ export function List() {
   useEffect(() => {
     load();
   }, [names, key.value]);
-  return html`<div class="stack profiles" ...${target}>
+  return html`<div class="stack profiles">
     <header class="head">
       <h1>Profiles</h1>
       <button type="button" class="quiet" onClick=${load}>Refresh</button>

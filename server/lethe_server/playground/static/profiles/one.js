@@ -73,7 +73,7 @@ function Actions({ profile, load }) {
     act(() => calls.remove(name), `${name} is deleted.`);
   };
   return html`<div class="buttons">
-      <a class="button" href=${`#/chat?profiles=base,${name}`}>Compare in chat</a>
+      <a class="button" href=${`#/chat?columns=base,${name}`}>Compare in chat</a>
       <button type="button" onClick=${pin}>${profile.pinned ? "Unpin" : "Pin"}</button>
       <button type="button" class="danger" onClick=${() => setDeleting(true)}>Delete</button>
     </div>

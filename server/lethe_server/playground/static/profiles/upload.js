@@ -1,22 +1,25 @@
 // Sends a file to the server and tells how far it is, which fetch cannot.
 import { ApiError, key, messageIn, ROOT } from "../api.js";
-import { path } from "./calls.js";
+import { only, path } from "./calls.js";
 
 /**
  * Gives a name an artifact.
  *
+ * @param current what the name means, a digest or null; if it means something else by then, the
+ *   server refuses (412).
  * @param told gets { sent, total, seconds }, the last being those that are left, null at first;
  *   with `sent` equal to `total` while the server loads it.
  * @returns the profile's document.
  * @throws ApiError, or a DOMException where `signal` aborted it.
  */
-export function upload(name, file, told, signal) {
+export function upload(name, file, current, told, signal) {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     const began = performance.now();
     call.open("PUT", new URL(path(name), ROOT));
     if (key.value) call.setRequestHeader("Authorization", `Bearer ${key.value}`);
     call.setRequestHeader("Content-Type", "application/octet-stream");
+    for (const [header, value] of Object.entries(only(current))) call.setRequestHeader(header, value);
     call.upload.onprogress = ({ loaded }) => told(progress(loaded, file.size, began));
     call.upload.onload = () => told({ sent: file.size, total: file.size, seconds: 0 });
     call.onload = () => (call.status < 300 ? resolve(JSON.parse(call.response)) : reject(refusal(call)));

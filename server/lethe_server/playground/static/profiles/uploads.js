@@ -3,6 +3,7 @@
 // A job is {key, name, file or source, state, ...}, and goes
 //
 //     ready -> checking -> (asking ->) sending -> loading -> done
+//              checking again, where somebody else changed the name meanwhile
 //                                   any of these -> failed, or ready where it is cancelled
 import { announce } from "../messages.js";
 import { short } from "../parts/text.js";
@@ -40,41 +41,59 @@ export function remove(key) {
 
 export const cancel = (key) => cancels.get(key)?.abort();
 
+export function start(key) {
+  change(key, { before: undefined });
+  return look(key);
+}
+
 // Looks whether the name is taken, and asks before it would mean something else.
-export const start = (key) =>
+const look = (key) =>
   trying(key, async () => {
     change(key, { state: "checking", error: null });
     const { name, file } = find(key);
     const [current, digest] = await Promise.all([meaning(name), file ? sha256(file) : null]);
+    change(key, { current, digest });
     if (current === null) return send(key);
-    change(key, { state: "asking", current, digest });
+    change(key, { state: "asking" });
   });
 
+// The server takes it only while the name means what it did when that was looked at.
 export const send = (key) =>
   trying(key, async () => {
-    const { name, file, source } = find(key);
-    const found = file ? await sendFile(key, name, file) : await sendSource(key, name, source);
+    const { name, file } = find(key);
+    const found = await (file ? sendFile(key) : sendSource(key)).catch(changed(key));
+    if (!found) return look(key);
     change(key, { state: "done", digest: found.digest });
     arrived.value = [...arrived.value.filter((one) => one !== name), name];
     announce(`${name} is uploaded and serves ${short(found.digest)}.`);
   });
 
-async function sendFile(key, name, file) {
+const CHANGED = 412;
+
+/** Nothing is found where the name means something else by now, so that it is asked about again. */
+const changed = (key) => (error) => {
+  if (error.status !== CHANGED) throw error;
+  change(key, { before: find(key).current });
+};
+
+async function sendFile(key) {
+  const { name, file, current } = find(key);
   const aborting = new AbortController();
   cancels.set(key, aborting);
   change(key, { state: "sending", sent: 0, total: file.size, seconds: null });
   const told = (progress) =>
     change(key, { ...progress, state: progress.sent < progress.total ? "sending" : "loading" });
   try {
-    return await upload(name, file, told, aborting.signal);
+    return await upload(name, file, current, told, aborting.signal);
   } finally {
     cancels.delete(key);
   }
 }
 
-function sendSource(key, name, source) {
+function sendSource(key) {
+  const { name, source, current } = find(key);
   change(key, { state: "loading" });
-  return calls.take(name, source);
+  return calls.take(name, source, current);
 }
 
 async function meaning(name) {
