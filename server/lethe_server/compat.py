@@ -64,10 +64,16 @@ def list_variants(serving_models: OpenAIServingModels, serving: Serving) -> None
 def top_logprobs(vllm_config: Any) -> int | None:
     """Of how many likeliest tokens to ask for log-probabilities; None if they would be logits."""
     config = vllm_config.model_config
-    if not config.logprobs_mode.endswith("_logprobs"):
+    if not logprobs_mode(vllm_config).endswith("_logprobs"):
         return None
     # Less than 0 is the whole vocabulary, which is not affordable at every token.
     return UNBOUNDED if config.max_logprobs < 0 else config.max_logprobs
+
+
+def logprobs_mode(vllm_config: Any) -> str:
+    """What requests for log-probabilities get: raw or processed, logprobs or logits."""
+    mode: str = vllm_config.model_config.logprobs_mode
+    return mode
 
 
 def precision(vllm_config: Any) -> tuple[str, str | None]:

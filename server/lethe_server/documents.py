@@ -175,15 +175,29 @@ class VersionList(Document):
     data: list[VersionDocument]
 
 
+class LogprobsDocument(Document):
+    """What the engine tells of how probable tokens are.
+
+    Attributes:
+        mode: vLLM's `--logprobs-mode`.
+        top: how many likeliest tokens a request may ask for; null where it would get logits.
+    """
+
+    mode: str
+    top: int | None
+
+
 class ProfileList(Document):
-    """OpenAI's form of a list.
+    """OpenAI's form of a list, with what scores can be had of those in it.
 
     Attributes:
         data: by name.
+        logprobs: what the engine tells of how probable tokens are.
     """
 
     object: Literal["list"] = "list"
     data: list[ProfileSummary]
+    logprobs: LogprobsDocument
 
 
 class Deleted(Document):

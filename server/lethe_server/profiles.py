@@ -12,6 +12,7 @@ from lethe_server import bodies, preconditions, publishing
 from lethe_server.documents import (
     Deleted,
     Earlier,
+    LogprobsDocument,
     Marks,
     ProfileDocument,
     ProfileList,
@@ -56,7 +57,8 @@ async def list_profiles(request: Request) -> ProfileList:
     data = await asyncio.to_thread(
         lambda: [summary(e, serving) for e in serving.entries() if caller.sees(e.name)]
     )
-    return ProfileList(data=data)
+    logprobs = LogprobsDocument(mode=serving.logprobs_mode, top=serving.top_logprobs)
+    return ProfileList(data=data, logprobs=logprobs)
 
 
 @router.get("/{name}", responses=refusals(404))

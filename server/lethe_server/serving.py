@@ -56,6 +56,7 @@ class Serving:
         writing: held while names change.
         top_logprobs: of how many likeliest tokens the engine tells log-probabilities; None where
             it tells logits.
+        logprobs_mode: what it tells, in vLLM's words.
         dtype: the number format of the engine's weights; None where it is not known.
         quantization: how they are quantised; None where they are not.
         watching: who is told of requests and changes.
@@ -76,6 +77,7 @@ class Serving:
     answered: Counter[str] = field(default_factory=Counter)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     top_logprobs: int | None = 20
+    logprobs_mode: str = "raw_logprobs"
     dtype: str | None = None
     quantization: str | None = None
     watching: Watching = field(default_factory=Watching)
@@ -215,6 +217,7 @@ async def start(engine_client: Any, models: Any) -> Serving:
         settings=settings,
         sources=Sources(settings.sources),
         top_logprobs=compat.top_logprobs(engine_client.vllm_config),
+        logprobs_mode=compat.logprobs_mode(engine_client.vllm_config),
         dtype=dtype,
         quantization=quantization,
         policy=policy_file(settings, watched_by.audit),

@@ -51,3 +51,20 @@ def fact(page: Page, name: str, what: str) -> Locator:
     """A figure below a column's last answer."""
     facts = column(page, name).locator(".facts").last
     return facts.locator(f"dt:text-matches('^{what}') + dd")
+
+
+def answered_with(page: Page, *deltas: dict[str, Any]) -> None:
+    """Has every column answered by a stream of these deltas, each with a token, and no model.
+
+    A token's text is that of its delta; the one of a delta without text has none.
+    """
+    chunks: list[dict[str, Any]] = [{"prompt_token_ids": [1], "choices": []}]
+    for number, delta in enumerate(deltas):
+        text = "".join(delta.values())
+        token = {"token": f"token_id:{number}", "logprob": -1.0, "bytes": list(text.encode())}
+        told = {"content": [{**token, "top_logprobs": []}]}
+        chunks.append({"choices": [{"delta": delta, "logprobs": told}]})
+    chunks[-1]["choices"][0]["finish_reason"] = "stop"
+    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    fulfilled = {"content_type": "text/event-stream", "body": stream}
+    page.route(f"**{CHAT}", lambda route: route.fulfill(**fulfilled))

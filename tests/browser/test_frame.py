@@ -1,11 +1,14 @@
 """The frame of the playground: what it is served with, keys, navigation, themes."""
 
+import re
+
 import httpx
 import pytest
 from playwright.sync_api import expect
 
 from tests.http.server import Server
 
+from .chatting import ask, wait_until_answered
 from .visiting import OPERATOR, Visits, check_accessible, check_no_sideways_scroll
 
 PHONE = {"width": 360, "height": 740}
@@ -65,11 +68,14 @@ def test_a_chosen_theme_stays_and_meets_its_contrasts(visit: Visits) -> None:
 
 
 def test_the_key_stays_in_the_tab_and_out_of_the_address(visit: Visits) -> None:
-    page = visit("#/nowhere", key=None)
-    page.get_by_role("button", name="API key").click()
+    visit.expect("status of 401")
+    page = visit("#/chat?columns=base&max_tokens=4", key=None)
     page.get_by_label("API key", exact=True).fill(OPERATOR)
     check_accessible(page)
     page.get_by_role("button", name="Use key").click()
+    ask(page, "Who are you?")
+    wait_until_answered(page, "base")
+    expect(page).to_have_url(re.compile("prompt=Who"))
     assert page.evaluate("sessionStorage.getItem('lethe.key')") == OPERATOR
     assert page.evaluate("JSON.stringify(localStorage)").find(OPERATOR) == -1
     assert OPERATOR not in page.url

@@ -38,6 +38,17 @@ def test_what_has_not_come_yet_is_no_difference(page: Page) -> None:
     assert segments(page, "It is Paris", "It is", False) == [("same", "It is")]
 
 
+def test_what_takes_too_long_is_not_said_to_differ(page: Page) -> None:
+    found = page.evaluate(
+        """async () => {
+          const { segments } = await import("/playground/chat/differences.js");
+          const words = (name) => Array.from({ length: 50000 }, (_, at) => name + at).join(" ");
+          return segments(words("a"), words("b"), true);
+        }"""
+    )
+    assert found is None
+
+
 def overlaid(page: Page, reference: str, texts: list[str]) -> Any:
     return page.evaluate(
         """async ([reference, texts]) => {
@@ -57,6 +68,17 @@ def test_a_token_that_lies_across_a_difference_is_cut_and_stays_one(page: Page) 
         ["missing", []],
         ["added", [["Ro", 1, False], ["me", 2, True]]],
     ]
+
+
+def test_reasoning_is_in_no_difference(page: Page) -> None:
+    parts = page.evaluate(
+        """async () => {
+          const { overlaid } = await import("/playground/chat/differences.js");
+          const pieces = [{ text: "Hm.", isReasoning: true }, { text: "It" }, { text: " is" }];
+          return overlaid([{ kind: "same", text: "It is" }], pieces)[0].parts;
+        }"""
+    )
+    assert [(part["text"], part["piece"]) for part in parts] == [("It", 1), (" is", 2)]
 
 
 def pieces(page: Page, events: list[tuple[str, list[str]]]) -> Any:
@@ -88,6 +110,36 @@ def test_every_token_belongs_to_a_piece_of_the_text(page: Page) -> None:
     assert pieces(page, within_a_character) == [["こ", [0, 1]], ["", [2]]]
     not_told_apart = [("It is", ["It is…", "?"])]
     assert pieces(page, not_told_apart) == [["It is", [0, 1]]]
+
+
+def test_reasoning_has_its_own_tokens_and_is_not_the_answer(page: Page) -> None:
+    found = page.evaluate(
+        """async () => {
+          const { Answer } = await import("/playground/chat/answer.js");
+          const answer = new Answer({ selection: "base" });
+          const utf8 = new TextEncoder();
+          const told = (...texts) => ({ content: texts.map((text, id) => ({
+            token: `token_id:${id}`, logprob: -1, bytes: [...utf8.encode(text)], top_logprobs: [],
+          })) });
+          for (const [delta, logprobs] of [
+            [{}, told("<think>")],
+            [{ reasoning: "Hm" }, told("Hm")],
+            [{ reasoning: ".", content: "It" }, told(".", "</think>", "It")],
+            [{ content: " is" }, told(" is")],
+          ]) answer.take({ choices: [{ delta, logprobs }] });
+          return [answer.text, answer.pieces.map(
+            ({ text, tokens, isReasoning }) => [text, tokens, isReasoning ?? false])];
+        }"""
+    )
+    assert found == [
+        "It is",
+        [
+            ["Hm", [0, 1], True],
+            [".", [], True],
+            ["It", [2, 3, 4], False],
+            [" is", [5], False],
+        ],
+    ]
 
 
 def test_a_stream_that_breaks_off_is_an_error(page: Page) -> None:

@@ -48,8 +48,8 @@ async def playground(request: Request) -> Response:
 @router.get("/{path:path}")
 async def playground_file(path: str, request: Request) -> Response:
     """A file of the page; 404 if it is not in the list."""
-    if not path:
-        # What the page asks for is relative to an address without the slash.
+    if path in ("", INDEX):
+        # What the page asks for is relative to the address without either.
         return RedirectResponse("../playground", headers=HEADERS)
     found = files().get(path)
     if found is None:

@@ -64,6 +64,16 @@ def test_the_document_says_what_the_profile_is(server: Server) -> None:
     assert server.request("GET", "/v1/unlearning/profiles").json()["object"] == "list"
 
 
+def test_the_list_says_what_the_engine_tells_of_probabilities(server: Server) -> None:
+    def told() -> Any:
+        return server.request("GET", "/v1/unlearning/profiles").json()["logprobs"]
+
+    assert told() == {"mode": "raw_logprobs", "top": 20}
+    object.__setattr__(server.serving, "top_logprobs", None)
+    object.__setattr__(server.serving, "logprobs_mode", "raw_logits")
+    assert told() == {"mode": "raw_logits", "top": None}
+
+
 def test_evidence_beside_the_artifact_is_shown(server: Server) -> None:
     put(server, OLD)
     found = evidence(OLD_DIGEST, BASE.fingerprint)

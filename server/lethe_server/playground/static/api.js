@@ -1,4 +1,5 @@
 // The one way to the server: adds the key, and turns what it answers into words.
+import { ofTab } from "./storage.js";
 import { signal } from "./vendor/signals.js";
 
 const KEY = "lethe.key";
@@ -7,13 +8,13 @@ const KEY = "lethe.key";
 export const ROOT = new URL("..", import.meta.url);
 
 /** The API key; kept for this tab alone, never in an address. */
-export const key = signal(sessionStorage.getItem(KEY) ?? "");
+export const key = signal(ofTab.get(KEY) ?? "");
 
 /** Why the server asks for a key, or for another one; "" while it does not. */
 export const keyWanted = signal("");
 
 export function setKey(value) {
-  sessionStorage.setItem(KEY, value);
+  ofTab.set(KEY, value);
   keyWanted.value = "";
   key.value = value;
 }

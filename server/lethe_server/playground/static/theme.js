@@ -1,4 +1,5 @@
 // Light or dark: the system's choice, or the reader's own, which stays.
+import { ofBrowser } from "./storage.js";
 import { signal } from "./vendor/signals.js";
 
 const KEY = "lethe.theme";
@@ -13,6 +14,6 @@ system.addEventListener("change", () => (theme.value = shown()));
 
 export function toggleTheme() {
   root.dataset.theme = theme.value === "dark" ? "light" : "dark";
-  localStorage.setItem(KEY, root.dataset.theme);
+  ofBrowser.set(KEY, root.dataset.theme);
   theme.value = root.dataset.theme;
 }

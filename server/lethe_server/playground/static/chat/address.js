@@ -34,13 +34,18 @@ export function toQuery() {
   return params;
 }
 
+/** The whole of the address of what the chat has now. */
+export const link = () => new URL(`#/chat?${toQuery()}`, location.href).href;
+
 /** Takes what an address has and can be; the rest stays. Returns whether it names columns. */
 export function fromQuery(params) {
   for (const [name, [field, permitted]] of Object.entries(FIELDS)) {
     const text = params.get(name);
     if (text !== null && permitted(text)) field.value = text;
   }
-  if (params.has("prompt")) draft.value = params.get("prompt");
+  const prompt = params.get("prompt");
+  // What was asked already need not be asked again, only because somebody came back.
+  if (prompt !== null && prompt !== turns.value.at(-1)?.prompt) draft.value = prompt;
   const selections = (params.get("columns") ?? "")
     .split(",")
     .filter((one) => /^[^\s,]+$/.test(one));

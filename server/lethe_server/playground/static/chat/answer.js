@@ -10,6 +10,7 @@ export class Answer {
   state = signal("waiting");
   controller = new AbortController();
   servedBy = null;
+  /** What it says, without its reasoning; `pieces` has both. */
   text = "";
   pieces = [];
   tokens = [];
@@ -52,17 +53,28 @@ export class Answer {
 
   #takeChoice({ delta, logprobs, finish_reason: reason }) {
     const told = logprobs?.content ?? [];
-    const text = delta?.content ?? "";
+    const { reasoning, content } = delta ?? {};
     const indices = told.map((_, place) => this.tokens.length + place);
     this.tokens.push(...told.map(tokenOf));
-    this.pieces.push(...piecesOf(text, indices, this.tokens, this.#waiting));
-    this.text += text;
+    this.#takeText(reasoning ?? "", content ?? "", indices);
     this.finishReason = reason ?? this.finishReason;
-    if (told.length || text) {
+    if (told.length || reasoning || content) {
       this.lastAfter = performance.now() - this.started;
       this.firstAfter ??= this.lastAfter;
       this.state.value = "streaming";
     }
+  }
+
+  /** The tokens of an event that has both, where reasoning ends, are the text's that follows. */
+  #takeText(reasoning, content, indices) {
+    if (reasoning) {
+      const own = content ? [] : indices;
+      const pieces = piecesOf(reasoning, own, this.tokens, this.#waiting);
+      this.pieces.push(...pieces.map((piece) => ({ ...piece, isReasoning: true })));
+    }
+    if (content || !reasoning)
+      this.pieces.push(...piecesOf(content, indices, this.tokens, this.#waiting));
+    this.text += content;
   }
 
   /** Ends it as "done", with the tokens that have no text of their own at its end. */

@@ -2,8 +2,9 @@
 import { request, requestJson } from "../api.js";
 import { announce } from "../messages.js";
 import { Answer } from "./answer.js";
-import { measure, TOP } from "./divergence.js";
-import { learn, names } from "./names.js";
+import { measure } from "./divergence.js";
+import { told, topOf } from "./engine.js";
+import { learn } from "./names.js";
 import { answersNow, columns, draft, newTurn, settings, turns } from "./state.js";
 import { documents } from "./stream.js";
 
@@ -63,7 +64,7 @@ async function answered(answer) {
       method: "POST",
       quiet: true,
       headers: { [HEADER]: answer.request.selection },
-      json: { ...answer.request.body, ...TOLD },
+      json: { ...answer.request.body, ...wanted() },
       signal: answer.controller.signal,
     });
     answer.servedBy = reply.headers.get(HEADER);
@@ -75,18 +76,19 @@ async function answered(answer) {
 }
 
 /** What the page needs beside the text, and a script may leave out. */
-const TOLD = {
-  stream: true,
-  stream_options: { include_usage: true },
-  logprobs: true,
-  top_logprobs: TOP,
-  return_token_ids: true,
-  return_tokens_as_token_ids: true,
-};
+function wanted() {
+  const top = topOf(told.value);
+  return {
+    stream: true,
+    stream_options: { include_usage: true },
+    ...(top !== null && { logprobs: true, top_logprobs: top, return_tokens_as_token_ids: true }),
+    return_token_ids: true,
+  };
+}
 
 /** Afterwards: the texts of alternatives, then the divergence. A failure costs a detail alone. */
 async function looked(answer) {
-  await measure(answer, names);
+  await measure(answer);
   try {
     await learn(answer);
   } catch (error) {
@@ -113,7 +115,7 @@ function history(column, until) {
   const before = turns.value.slice(0, turns.value.indexOf(until));
   return before.flatMap((turn) => {
     const answer = column.answers.value[turn.id];
-    if (!answer?.text || answer.state.value === "failed") return [];
+    if (!answer?.pieces.length || answer.state.value === "failed") return [];
     return [
       { role: "user", content: turn.prompt },
       { role: "assistant", content: answer.text },

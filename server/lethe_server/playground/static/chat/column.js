@@ -1,10 +1,11 @@
 // One column: a profile, its conversation, and what can be done with it.
 import { copy } from "../copying.js";
 import { Dialog } from "../dialog.js";
-import { Problem } from "../messages.js";
+import { announce, Problem } from "../messages.js";
 import { html, useSignal } from "../ui.js";
 import { ask } from "./asking.js";
 import { curlOf } from "./curl.js";
+import { focusPrompt } from "./focusing.js";
 import { nats, seconds } from "./format.js";
 import { Small } from "./small.js";
 import { BASE, columns, removeColumn, turns } from "./state.js";
@@ -46,7 +47,11 @@ const Remove = ({ column }) =>
   html`<${Small}
     quiet
     label="Remove the column ${column.selection}"
-    onClick=${() => removeColumn(column)}
+    onClick=${() => {
+      removeColumn(column);
+      announce(`Column ${column.selection} removed.`);
+      focusPrompt();
+    }}
     >✕<//
   >`;
 

@@ -2,16 +2,22 @@
 import { copy } from "../copying.js";
 import { announce } from "../messages.js";
 import { html, useRef, useSignal } from "../ui.js";
+import { link } from "./address.js";
 import { retryAll, send, stopAll } from "./asking.js";
+import { focusPrompt } from "./focusing.js";
 import { showKeys } from "./keys.js";
 import { Small } from "./small.js";
 import { answersNow, clearConversation, draft, settings, turns } from "./state.js";
 
 const MARGIN_PX = 12;
 
+/** How soon after sending a click is the second of two, which nobody means to stop anything. */
+const DOUBLE_CLICK_MS = 500;
+
 export function Composer() {
   const form = useRef(null);
   const open = useSignal(false);
+  const sentAt = useRef(-DOUBLE_CLICK_MS);
   const unasked = !turns.value.length;
   const running = answersNow().some((answer) => answer.isRunning);
   const ask = () => {
@@ -20,8 +26,13 @@ export function Composer() {
       open.value = true;
       return;
     }
+    sentAt.current = performance.now();
     send();
     requestAnimationFrame(showLastTurn);
+  };
+  const stop = () => {
+    if (performance.now() - sentAt.current >= DOUBLE_CLICK_MS) stopAll();
+    focusPrompt();
   };
 
   function onKeyDown(event) {
@@ -37,6 +48,7 @@ export function Composer() {
     onSubmit=${(event) => {
       event.preventDefault();
       ask();
+      focusPrompt();
     }}
   >
     <label for="prompt" class="visually-hidden">Prompt for every column</label>
@@ -52,8 +64,8 @@ export function Composer() {
       ></textarea>
       ${
         running
-          ? html`<button type="button" class="danger" onClick=${stopAll}>Stop all</button>`
-          : html`<button type="submit" class="primary" disabled=${!draft.value.trim()}>Send</button>`
+          ? html`<button key="stop" type="button" class="danger" onClick=${stop}>Stop all</button>`
+          : html`<button key="send" type="submit" class="primary" disabled=${!draft.value.trim()}>Send</button>`
       }
     </div>
     <div class="composer-actions">
@@ -71,7 +83,7 @@ export function Composer() {
         Settings${" "}<span class="settings-now">${summary()}</span>
       </button>
       <span class="spread"></span>
-      <${Small} quiet onClick=${() => copy(location.href, "Link")}>Copy link<//>
+      <${Small} quiet onClick=${() => copy(link(), "Link")}>Copy link<//>
       <span class="keys-button"><${Small} quiet onClick=${showKeys}>Keys <kbd>?</kbd><//></span>
     </div>
     <p id="prompt-keys" class="visually-hidden">
@@ -96,7 +108,7 @@ function showLastTurn() {
 function startAnew() {
   clearConversation();
   announce("Conversation cleared.");
-  document.getElementById("prompt").focus();
+  focusPrompt();
 }
 
 const Settings = ({ hidden }) =>

@@ -80,7 +80,7 @@ function TokenDetails({ answer, index }) {
         ${alternatives(token).map(
           ([id, logprob]) =>
             html`<tr key=${id} class=${id === token.id ? "chosen" : ""}>
-              <th scope="row"><code>${textOf(id)}</code></th>
+              <th scope="row"><code>${id === token.id ? nameOf(token) : textOf(id)}</code></th>
               <td class="number">${percent(logprob)}</td>
             </tr>`,
         )}

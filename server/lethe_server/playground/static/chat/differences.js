@@ -3,6 +3,7 @@ import { diffWords } from "../vendor/diff-word.js";
 
 /**
  * Segments whose kinds are "same", "added" and "missing"; without the missing ones they are `text`.
+ * Null where both have ended and comparing them takes too long.
  *
  * @param both whether both have ended. Until then the end of neither is taken for a difference, and
  *   a comparison that takes longer than a frame is left out.
@@ -10,8 +11,8 @@ import { diffWords } from "../vendor/diff-word.js";
 export function segments(reference, text, both) {
   const whole = [{ kind: "same", text }];
   if (reference === null || reference === text) return whole;
-  const found = diffWords(reference, text, { timeout: both ? 1000 : 15 });
-  if (!found) return both ? [{ kind: "added", text }] : whole;
+  const found = diffWords(reference, text, { timeout: both ? 200 : 15 });
+  if (!found) return both ? null : whole;
   const told = found.map(({ added, removed, value }) => ({
     kind: added ? "added" : removed ? "missing" : "same",
     text: value,
@@ -25,7 +26,7 @@ function openEnded(told) {
   return [...told.slice(0, end), ...tail.map(({ text }) => ({ kind: "same", text }))];
 }
 
-/** Cuts segments where pieces end: each gets `parts`, `{text, piece, first}`. */
+/** Cuts segments where pieces end: each gets `parts`, `{text, piece, first}`. Reasoning is in none. */
 export function overlaid(told, pieces) {
   let piece = 0;
   let used = 0;
@@ -34,6 +35,10 @@ export function overlaid(told, pieces) {
     const parts = [];
     let left = segment.text;
     while (left && piece < pieces.length) {
+      if (pieces[piece].isReasoning) {
+        piece += 1;
+        continue;
+      }
       const text = left.slice(0, pieces[piece].text.length - used);
       if (text) parts.push({ text, piece, first: used === 0 });
       left = left.slice(text.length);

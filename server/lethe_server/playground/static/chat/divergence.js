@@ -5,9 +5,9 @@
 // KL(p || q), as in lethe_server/compare/divergence.py: the engine tells the likeliest tokens alone,
 // so those that both tell keep a bucket each and all others share one.
 import { requestJson } from "../api.js";
+import { told, topOf, whyNoDivergence } from "./engine.js";
 import { BASE } from "./state.js";
 
-export const TOP = 20;
 const HEADER = "X-Unlearning-Profile";
 
 /** What is left of 1 after some float32 probabilities is known no better than this. */
@@ -28,12 +28,14 @@ export function klLowerBound(p, q) {
  * Reads an answer back to the base, and says how far the answer's own distributions are from it.
  * Where that cannot be had, the answer says why.
  */
-export async function measure(answer, names) {
-  if (answer.request.selection === BASE || !answer.tokens.length) return;
+export async function measure(answer) {
+  const isBase = answer.request.selection === BASE;
+  if (!isBase || told.value.top === null) answer.divergenceNote = whyNoDivergence(told.value);
+  if (isBase || !answer.tokens.length || answer.divergenceNote) return answer.touch();
   try {
     const read = await readByBase(answer);
     answer.divergence = answer.tokens.map((token, place) =>
-      klLowerBound(likeliestOf(read[place], names), token.likeliest),
+      klLowerBound(likeliestOf(read[place]), token.likeliest),
     );
   } catch (error) {
     answer.divergenceNote = `Divergence from the base is not available: ${error.message}`;
@@ -49,7 +51,7 @@ async function readByBase(answer) {
     json: {
       model: answer.request.body.model,
       prompt: [...answer.promptIds, ...answer.tokens.map((token) => token.id)],
-      prompt_logprobs: TOP,
+      prompt_logprobs: topOf(told.value),
       max_tokens: 1, // the engine generates one at least
       temperature: 0,
     },
@@ -57,7 +59,5 @@ async function readByBase(answer) {
   return answered.choices[0].prompt_logprobs.slice(answer.promptIds.length);
 }
 
-function likeliestOf(entries, names) {
-  for (const [id, entry] of Object.entries(entries)) names.set(Number(id), entry.decoded_token);
-  return new Map(Object.entries(entries).map(([id, entry]) => [Number(id), entry.logprob]));
-}
+const likeliestOf = (entries) =>
+  new Map(Object.entries(entries).map(([id, entry]) => [Number(id), entry.logprob]));

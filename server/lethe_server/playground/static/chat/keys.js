@@ -1,5 +1,6 @@
 // The keyboard: what keys do anywhere on the page, and the dialog that lists them.
 import { Dialog } from "../dialog.js";
+import { ofBrowser } from "../storage.js";
 import { html, signal } from "../ui.js";
 import { retryAll, stopAll } from "./asking.js";
 import { detailsAreShown, hideDetails } from "./details.js";
@@ -10,7 +11,7 @@ const SINGLE = "lethe.single-keys";
 const shown = signal(false);
 
 /** Whether keys without Alt or Ctrl do anything outside fields; speech input may want them off. */
-const single = signal(localStorage.getItem(SINGLE) !== "off");
+const single = signal(ofBrowser.get(SINGLE) !== "off");
 
 export const showKeys = () => (shown.value = true);
 
@@ -35,16 +36,21 @@ const isField = (element) => element.closest("input, textarea, select, dialog") 
 
 /** Handles a key press anywhere on the page. */
 export function onKey(event) {
+  if (event.isComposing) return;
   if (event.key === "Escape") return escape();
-  if (event.ctrlKey || event.metaKey || event.isComposing) return;
-  const column =
-    event.altKey &&
-    /^Digit[1-9]$/.test(event.code) &&
-    document.getElementById(`column-at-${event.code.slice(5)}`);
+  if (event.ctrlKey || event.metaKey) return;
+  const column = event.altKey && columnOf(event);
   const action = column ? () => column.focus() : aloneOf(event);
   if (!action) return;
   event.preventDefault();
   action();
+}
+
+/** The column of a digit's key; in a field none where that key types something else, as on a Mac. */
+function columnOf({ code, key, target }) {
+  const [, digit] = /^Digit([1-9])$/.exec(code) ?? [];
+  if (!digit || (isField(target) && key !== digit)) return null;
+  return document.getElementById(`column-at-${digit}`);
 }
 
 const aloneOf = (event) =>
@@ -62,7 +68,7 @@ function escape() {
 
 function setSingle(on) {
   single.value = on;
-  localStorage.setItem(SINGLE, on ? "on" : "off");
+  ofBrowser.set(SINGLE, on ? "on" : "off");
 }
 
 export const KeysDialog = () =>

@@ -4,20 +4,26 @@ import { requestJson } from "../api.js";
 export const SHOWN = 5;
 const HEADER = "X-Unlearning-Profile";
 
-/** Texts by id, of one model. */
+/** Texts by id, of one model: those that a token has alone. Among others it may have another. */
 export const names = new Map();
 
 /** The likeliest tokens at a place, the likeliest first: `[id, logprob]`. */
 export const alternatives = (token) =>
   [...token.likeliest].sort(([, one], [, other]) => other - one).slice(0, SHOWN);
 
-/** Learns the texts of an answer's tokens and of the alternatives that are shown. */
+/** What a token that is a part of a character is decoded to. */
+const INCOMPLETE = "\ufffd";
+
+/** Learns the texts of the alternatives that are shown, and of tokens that have none of their own. */
 export async function learn(answer) {
-  for (const token of answer.tokens) if (token.text) names.set(token.id, token.text);
-  const shown = answer.tokens.flatMap((token) => alternatives(token).map(([id]) => id));
+  const shown = answer.tokens.flatMap((token) => [
+    ...alternatives(token).map(([id]) => id),
+    ...(token.text ? [] : [token.id]),
+  ]);
   const unknown = [...new Set(shown)].filter((id) => !names.has(id));
   if (!unknown.length || !answer.promptIds.length) return;
-  for (const [id, text] of await asked(answer, unknown)) names.set(id, text);
+  for (const [id, text] of await asked(answer, unknown))
+    if (text && !text.includes(INCOMPLETE)) names.set(id, text);
   answer.touch();
 }
 

@@ -1,13 +1,14 @@
 // Side-by-side chat: one prompt, the base and up to four variants.
 import { key, requestJson } from "../api.js";
 import { Problem } from "../messages.js";
-import { keepQuery, query } from "../router.js";
+import { keepQuery, page, query } from "../router.js";
 import { effect, html, useEffect, useSignal } from "../ui.js";
 import { fromQuery, toQuery } from "./address.js";
 import { Bar } from "./bar.js";
 import { Column } from "./column.js";
 import { Composer } from "./composer.js";
 import { Details } from "./details.js";
+import { told } from "./engine.js";
 import { KeysDialog, onKey } from "./keys.js";
 import { BASE, columns, showColumns } from "./state.js";
 
@@ -19,7 +20,7 @@ export function ChatPage() {
   const problem = useSignal("");
   useEffect(() => {
     readAddress();
-    const stop = [writesAddress(), listens("hashchange", readAddress), listens("keydown", onKey)];
+    const stop = [followsAddress(), listens("keydown", onKey)];
     return () => stop.forEach((one) => one());
   }, []);
   useEffect(() => {
@@ -48,27 +49,36 @@ function listens(event, handler) {
 let chosen = false;
 
 function readAddress() {
+  if (page.peek() !== "chat") return;
   chosen = fromQuery(query.peek()) || chosen;
   if (!columns.peek().length) showColumns([BASE]);
 }
 
-/** Keeps the address what it would take to come back here; a moment later, since browsers count. */
-function writesAddress() {
+/**
+ * Reads the address when somebody changes it, and keeps it what it would take to come back here; a
+ * moment later, since browsers count.
+ */
+function followsAddress() {
   let timer = 0;
-  const stop = effect(() => {
-    const params = toQuery();
+  const write = (params) => {
     clearTimeout(timer);
     timer = setTimeout(() => keepQuery("chat", params), WRITE_AFTER_MS);
-  });
+  };
+  const follow = () => {
+    readAddress();
+    write(toQuery());
+  };
+  const stop = [effect(() => write(toQuery())), listens("hashchange", follow)];
   return () => {
     clearTimeout(timer);
-    stop();
+    stop.forEach((one) => one());
   };
 }
 
 async function learnProfiles(profiles, problem) {
   try {
-    const { data } = await requestJson("v1/unlearning/profiles");
+    const { data, logprobs } = await requestJson("v1/unlearning/profiles");
+    told.value = logprobs;
     profiles.value = data.map((profile) => profile.id);
     problem.value = "";
     if (!chosen && columns.peek().length === 1)

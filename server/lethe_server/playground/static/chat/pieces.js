@@ -14,7 +14,7 @@ export function tokenOf({ token, logprob, bytes, top_logprobs: top }) {
 }
 
 /**
- * The pieces of one event: one for each token where their texts make up the event's, else one for
+ * The pieces of one event, `{text, tokens}`: one for each token where their texts make up the event's, else one for
  * all. Tokens that end within a character come with no text and wait, in `waiting`, for the next.
  */
 export function piecesOf(text, indices, tokens, waiting) {

@@ -39,7 +39,7 @@ export function TokenTable({ answer }) {
                   .slice(0, 3)
                   .map(
                     ([id, logprob]) =>
-                      html`<span key=${id} class="alternative"><code>${textOf(id)}</code> ${percent(logprob)}</span>`,
+                      html`<span key=${id} class="alternative"><code>${id === token.id ? nameOf(token) : textOf(id)}</code> ${percent(logprob)}</span>`,
                   )}
               </td>
             </tr>`,

@@ -1,5 +1,5 @@
 // The text of an answer: differences around, tokens within, and the details of one on demand.
-import { html, useRef } from "../ui.js";
+import { html, useMemo, useRef } from "../ui.js";
 import { hideDetails, hideDetailsSoon, showDetails } from "./details.js";
 import { overlaid, segments } from "./differences.js";
 import { shadeOf } from "./format.js";
@@ -9,7 +9,8 @@ import { view } from "./state.js";
 export function AnswerText({ answer, reference }) {
   const box = useRef(null);
   answer.version.value;
-  const told = overlaid(compared(answer, reference), answer.pieces);
+  const found = useCompared(answer, reference);
+  const told = overlaid(found ?? [{ kind: "same", text: answer.text }], answer.pieces);
   const last = answer.pieces.at(-1);
   const end = last && last.text === "" ? answer.pieces.length - 1 : null;
   return html`<div
@@ -24,6 +25,7 @@ export function AnswerText({ answer, reference }) {
     onMouseOver=${(event) => detail(event, answer)}
     onMouseLeave=${hideDetailsSoon}
   >
+    <${Reasoning} answer=${answer} />
     ${told.map(
       (segment, place) => html`<${Segment} key=${place} segment=${segment} answer=${answer} />`,
     )}
@@ -32,33 +34,52 @@ export function AnswerText({ answer, reference }) {
       html`<span class=${classOf(answer, end)} data-piece=${end} tabindex="-1"></span>`
     }
     ${answer.isRunning && html`<span class="caret" aria-hidden="true"></span>`}
+  </div>
+  ${
+    found === null &&
+    html`<p class="note">Too long to be compared with the first column word by word.</p>`
+  }`;
+}
+
+/** What the model thought before it answered; nothing is compared with it. */
+function Reasoning({ answer }) {
+  const thought = [...answer.pieces.entries()].filter(([, { isReasoning }]) => isReasoning);
+  if (!thought.length) return null;
+  return html`<div class="reasoning" role="group" aria-label="Reasoning">
+    ${thought.map(
+      ([piece, { text }]) =>
+        html`<${Part} key=${piece} text=${text} piece=${piece} first answer=${answer} />`,
+    )}
   </div>`;
 }
 
-function compared(answer, reference) {
+/** Segments to show, remembered while what is compared stays; null where that takes too long. */
+function useCompared(answer, reference) {
   const off = view.differences.value === "none" || reference === null;
   const both = !answer.isRunning && !(reference?.isRunning ?? false);
   if (!off) reference.version.value;
-  const told = segments(off ? null : reference.text, answer.text, both);
+  const against = off ? null : reference.text;
+  const told = useMemo(() => segments(against, answer.text, both), [against, answer.text, both]);
   return view.differences.value === "missing"
     ? told
-    : told.filter(({ kind }) => kind !== "missing");
+    : (told?.filter(({ kind }) => kind !== "missing") ?? null);
 }
 
 function Segment({ segment, answer }) {
   if (segment.kind === "missing") return html`<del>${segment.text}</del>`;
   const parts = segment.parts.map(
-    ({ text, piece, first }) =>
-      html`<span
-        key=${piece}
-        class="${classOf(answer, piece)} ${first ? "first" : ""}"
-        data-piece=${piece}
-        tabindex=${first ? -1 : null}
-        >${text}</span
-      >`,
+    (part) => html`<${Part} key=${part.piece} ...${part} answer=${answer} />`,
   );
   return segment.kind === "added" ? html`<ins>${parts}</ins>` : parts;
 }
+
+const Part = ({ text, piece, first, answer }) =>
+  html`<span
+    class="${classOf(answer, piece)} ${first ? "first" : ""}"
+    data-piece=${piece}
+    tabindex=${first ? -1 : null}
+    >${text}</span
+  >`;
 
 function classOf(answer, piece) {
   const { tokens, text } = answer.pieces[piece];
@@ -70,7 +91,8 @@ function classOf(answer, piece) {
 
 function detail({ target }, answer) {
   const token = target.closest?.(".token");
-  if (token) showDetails(token, answer, Number(token.dataset.piece));
+  const piece = Number(token?.dataset.piece);
+  if (answer.pieces[piece]?.tokens.length) showDetails(token, answer, piece);
 }
 
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 8, ArrowUp: -8 };
@@ -79,8 +101,9 @@ function walk(event, box) {
   const tokens = [...box.querySelectorAll(".token.first")];
   const now = tokens.indexOf(document.activeElement.closest(".token"));
   const places = { Home: 0, End: tokens.length - 1 };
-  const wanted = places[event.key] ?? (event.key in STEPS ? now + STEPS[event.key] : null);
+  const stepped = now < 0 ? 0 : now + STEPS[event.key];
+  const wanted = places[event.key] ?? (event.key in STEPS ? stepped : null);
   if (wanted === null || event.altKey || event.ctrlKey || event.metaKey || !tokens.length) return;
   event.preventDefault();
-  tokens[Math.min(Math.max(now < 0 ? 0 : wanted, 0), tokens.length - 1)].focus();
+  tokens[Math.min(Math.max(wanted, 0), tokens.length - 1)].focus();
 }
