@@ -139,7 +139,7 @@ ATTEMPTS = {
 }
 
 
-PARAMETERS = {"name": "spain", "response_id": "resp_1", "path": "index.html"}
+PARAMETERS = {"name": "spain", "response_id": "resp_1", "path": "app.js"}
 """What stands in a path."""
 
 
