@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from subprocess import STDOUT, Popen, TimeoutExpired
+from subprocess import STDOUT, Popen
 
 from rich.console import Console
 
@@ -16,7 +16,6 @@ OPTIONS = (
     *("--enforce-eager", "--dtype", "float32", "--max-model-len", "2048"),
     *("--kv-cache-memory-bytes", "512M", "--sites", "block"),
 )
-STOP_SECONDS = 30
 
 
 @contextmanager
@@ -44,25 +43,9 @@ def replicas(store: str, folder: Path, ports: Sequence[int]) -> Iterator[list[de
 def _replica(
     options: Sequence[str], port: int, log: Path, cores: Sequence[int]
 ) -> Iterator[demo.Server]:
-    command = [sys.executable, "-m", "lethe_server", "serve", "embedded", *options]
     bound = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores or [0]))}
-    with log.open("wb") as output:
-        process = Popen(
-            command, stdout=output, stderr=STDOUT, env={**os.environ, **bound}, process_group=0
-        )
-    try:
-        yield demo.Server(process, f"http://{demo.HOST}:{port}", log)
-    finally:
-        _stop(process)
-
-
-def _stop(process: "Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.wait()
+    with demo.running(options, port, log, {**os.environ, **bound}) as server:
+        yield server
 
 
 def load(

@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,14 +131,23 @@ def _usable(file: Path) -> bool:
 @contextmanager
 def serving(profiles: Path, port: int, log: Path, more: Sequence[str] = ()) -> Iterator[Server]:
     """Runs `lethe serve embedded` as a child, and stops it at the end; `more` are options."""
-    command = [sys.executable, "-m", "lethe_server", "serve", embedded.NAME]
     options = ["--profiles", str(profiles), "--host", HOST, "--port", str(port)]
     options += ["--enforce-eager", "--no-async-scheduling"]  # what a GPU is served with
+    with running([*options, *more], port, log) as server:
+        yield server
+
+
+@contextmanager
+def running(
+    options: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A child with exactly these options; `environment` is its own, by default this process's."""
+    command = [sys.executable, "-m", "lethe_server", "serve", embedded.NAME, *options]
     with log.open("wb") as output:
         # A group of its own: Ctrl-C reaches this process alone, which then stops the child. Not a
         # session: Linux shares a core between sessions first (sched_autogroup), and vLLM's workers
         # wait in a loop of sched_yield, which gives way to nobody in another session.
-        process = Popen([*command, *options, *more], stdout=output, stderr=STDOUT, process_group=0)
+        process = Popen(command, stdout=output, stderr=STDOUT, env=environment, process_group=0)
     try:
         yield Server(process, f"http://{HOST}:{port}", log)
     finally:

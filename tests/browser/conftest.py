@@ -11,8 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from lethe_projections import embedded
 from lethe_projections.base_model import BaseModel
-from tests.http.conftest import ENGINE, started
-from tests.http.profiles import fitted, synthetic
+from tests.http.conftest import ENGINE, started, three_profiles
 from tests.http.server import Server
 
 from .visiting import OPERATOR, VISITOR, Visits
@@ -55,11 +54,7 @@ def base() -> BaseModel:
 def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Holds the profiles france, alpha and beta; tests add others and leave these alone."""
     folder = tmp_path_factory.mktemp("browser")
-    profiles, policy = folder / "profiles", folder / "policy.yaml"
-    profiles.mkdir()
-    (profiles / "france.safetensors").write_bytes(fitted(folder))
-    for seed, name in enumerate(["alpha", "beta"], 1):
-        (profiles / f"{name}.safetensors").write_bytes(synthetic(base, seed))
+    profiles, policy = three_profiles(folder, base), folder / "policy.yaml"
     policy.write_text(POLICY)
     with started(folder, "--profiles", str(profiles), "--policy", str(policy), *ENGINE) as found:
         yield found

@@ -40,13 +40,18 @@ def base() -> BaseModel:
 def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Holds the profiles france, alpha and beta; tests add others and leave these alone."""
     folder = tmp_path_factory.mktemp("server")
+    with started(folder, "--profiles", str(three_profiles(folder, base)), *OPTIONS) as found:
+        yield found
+
+
+def three_profiles(folder: Path, base: BaseModel) -> Path:
+    """A folder with france, alpha and beta, below another."""
     profiles = folder / "profiles"
     profiles.mkdir()
     (profiles / "france.safetensors").write_bytes(fitted(folder))
     for seed, name in enumerate(["alpha", "beta"], 1):
         (profiles / f"{name}.safetensors").write_bytes(synthetic(base, seed))
-    with started(folder, "--profiles", str(profiles), *OPTIONS) as found:
-        yield found
+    return profiles
 
 
 @contextmanager
