@@ -5,7 +5,8 @@
 #
 # COMMAND has to serve the embedded model, by that name or as SMOKE_MODEL, at SMOKE_URL (default
 # http://127.0.0.1:8000), to the key SMOKE_API_KEY where it wants one. SMOKE_PROFILE is a profile
-# that does not know the capital of France; without it one is fitted, in 10 seconds. Needs bash, and `lethe` and `python` on PATH:
+# that does not know the capital of France; without it one is fitted, in 10 seconds. Needs bash, and
+# `lethe` and `python3` on PATH:
 #
 #   docker run --rm --shm-size 1g --volume ./docker:/docker:ro --entrypoint /docker/smoke.sh IMAGE
 set -euo pipefail
@@ -35,7 +36,7 @@ set -m # a process group of its own, which can be ended as a whole
 server=$!
 set +m
 
-if ! python "$here/smoke.py" "$url" "$model" "$profile" "$server" "${SMOKE_START_SECONDS:-300}"; then
+if ! python3 "$here/smoke.py" "$url" "$model" "$profile" "$server" "${SMOKE_START_SECONDS:-300}"; then
   echo "smoke: the last of what '$*' said:" >&2
   tail -n 40 "$work/server.log" >&2
   exit 1

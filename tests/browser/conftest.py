@@ -2,19 +2,23 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, FilePayload, sync_playwright
 
 from lethe_projections import embedded
 from lethe_projections.base_model import BaseModel
+from lethe_server.evaluating.evidence import Evidence
 from tests.http.conftest import ENGINE, started, three_profiles
-from tests.http.server import Server
+from tests.http.profiles import synthetic
+from tests.http.server import PROFILES, Server
 
-from .visiting import OPERATOR, VISITOR, Visits
+from .profiling import attach, names, payload
+from .visiting import OPERATOR, VISITOR, Visits, as_operator
 
 POLICY = f"""\
 version: 1
@@ -83,6 +87,32 @@ def visit(server: Server, browser: Browser) -> Iterator[Visits]:
     yield visits
     visits.close()
     assert visits.problems == []
+
+
+@pytest.fixture
+def api(server: Server) -> Iterator[httpx.Client]:
+    """As the operator; what a test adds is gone afterwards."""
+    with as_operator(server) as client:
+        before = names(client)
+        yield client
+        for name in names(client) - before:
+            client.patch(f"{PROFILES}/{name}", json={"pinned": False})
+            client.delete(f"{PROFILES}/{name}")
+
+
+@pytest.fixture
+def files(base: BaseModel) -> Callable[[str, int], FilePayload]:
+    """Makes files that a browser picks."""
+
+    def make(name: str, seed: int) -> FilePayload:
+        return payload(name, synthetic(base, seed))
+
+    return make
+
+
+@pytest.fixture
+def measured(api: httpx.Client, base: BaseModel) -> Evidence:
+    return attach(api, base, "measured")
 
 
 @pytest.fixture(scope="session")

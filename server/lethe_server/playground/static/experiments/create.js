@@ -1,11 +1,9 @@
 // The form that begins an experiment.
 import { Problem } from "../messages.js";
 import { useFocusAfterRemoval } from "../parts/focus.js";
+import { NameField } from "../parts/name_field.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
-
-const PATTERN = "[a-z0-9][a-z0-9._\\-]{0,63}";
-const SPELLING = "a-z, 0-9, '.', '_' and '-', a letter or digit first";
 
 let count = 0;
 const arm = (name, profile) => ({ key: (count += 1), name, profile, weight: 1 });
@@ -36,17 +34,7 @@ export function Create() {
   return html`<section class="card" aria-labelledby="create-title">
     <h2 id="create-title">Begin an experiment</h2>
     <form class="create" onSubmit=${begin}>
-      <label class="name">
-        <span>Name</span>
-        <input
-          required
-          maxlength="64"
-          pattern=${PATTERN}
-          title=${SPELLING}
-          value=${name}
-          onInput=${(event) => setName(event.target.value)}
-        />
-      </label>
+      <${NameField} value=${name} onChange=${setName} />
       ${arms.map(
         (one, at) =>
           html`<${Arm}
@@ -83,17 +71,7 @@ function share({ weight }, arms) {
 const Arm = ({ arm, number, share, isControl, change, becomeControl, remove }) =>
   html`<fieldset class="arm">
     <legend>Arm ${number}</legend>
-    <label>
-      <span>Name</span>
-      <input
-        required
-        maxlength="64"
-        pattern=${PATTERN}
-        title=${SPELLING}
-        value=${arm.name}
-        onInput=${(event) => change({ name: event.target.value })}
-      />
-    </label>
+    <${NameField} value=${arm.name} onChange=${(name) => change({ name })} />
     <label>
       <span>Profile</span>
       <input

@@ -3,9 +3,10 @@ import { held, useDrops } from "../dropping.js";
 import { Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { useFocusAfterRemoval } from "../parts/focus.js";
+import { NameField } from "../parts/name_field.js";
 import { bytes, seconds, short } from "../parts/text.js";
 import { html, useRef, useState } from "../ui.js";
-import { isName, NAME_PATTERN } from "./naming.js";
+import { isName } from "./naming.js";
 import * as uploads from "./uploads.js";
 
 export function Drop() {
@@ -71,18 +72,7 @@ function Job({ job }) {
   return html`<li class="job ${job.state}">
     <form onSubmit=${submitted}>
       <span class="from">${from}</span>
-      <label>
-        Name
-        <input
-          required
-          pattern=${NAME_PATTERN}
-          maxlength="64"
-          title="a-z, 0-9, '.', '_' and '-', a letter or digit first"
-          value=${job.name}
-          disabled=${busy}
-          onInput=${(event) => uploads.change(job.key, { name: event.target.value })}
-        />
-      </label>
+      <${NameField} value=${job.name} disabled=${busy} onChange=${(name) => uploads.change(job.key, { name })} />
       <span class="buttons">
         ${!busy && html`<button class="primary">${job.state === "failed" ? "Try again" : "Upload"}</button>`}
         ${
@@ -168,16 +158,7 @@ function Elsewhere() {
   return html`<details class="elsewhere">
     <summary>From a place that the server reads</summary>
     <form onSubmit=${submitted}>
-      <label>
-        Name
-        <input
-          required
-          pattern=${NAME_PATTERN}
-          maxlength="64"
-          value=${name}
-          onInput=${(event) => setName(event.target.value)}
-        />
-      </label>
+      <${NameField} value=${name} onChange=${setName} />
       <label class="grow">
         Path or URL, below what <code>--source</code> permits
         <input

@@ -1,10 +1,7 @@
 // What a profile may be called, and what a file suggests.
+import { isSpelledRight } from "../parts/name_field.js";
 
-const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
-
-export const NAME_PATTERN = "[a-z0-9][a-z0-9._\\-]{0,63}";
-
-export const isName = (text) => NAME.test(text) && text !== "base";
+export const isName = (text) => isSpelledRight(text) && text !== "base";
 
 export function nameOf(file) {
   const plain = file.replace(/\.safetensors$/i, "").toLowerCase();
