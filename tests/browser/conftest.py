@@ -73,7 +73,9 @@ def browser() -> Iterator[Browser]:
     """
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
-        pytest.fail("chromium: expected on PATH, found none; apt-get install chromium fonts-dejavu")
+        pytest.fail(
+            "chromium: expected on PATH, found none; apt-get install chromium fonts-dejavu-core"
+        )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield chromium

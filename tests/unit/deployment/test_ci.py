@@ -1,6 +1,7 @@
 """Continuous integration installs what is missing, at once, and says how both commands ended."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,6 +48,14 @@ def test_all_that_is_missing_is_installed_by_one_command(programs: Path) -> None
     assert words[:3] == ["install", "--yes", "--no-install-recommends"]
     assert words[3:7] == ["g++", "curl", "chromium", "fonts-dejavu-core"]
     assert set(words[7:]) <= {"postgresql", "libnuma1"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_pages_name_all_that_both_commands_want(programs: Path, page: str) -> None:
+    run(programs)
+    installed = (programs.parent / "apt").read_text().split("--no-install-recommends ")[1].split()
+    named = re.findall(r"`apt-get install ([^`]+)`", (ROOT / page).read_text())
+    assert {*installed, "make", "postgresql", "libnuma1"} <= set(" ".join(named).split())
 
 
 def test_a_command_that_fails_does_not_keep_the_other_from_running(programs: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import subsets
+from installed import installed
 
 from .places import ROOT
 
@@ -43,17 +49,25 @@ def wheel(built: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An environment that has the wheel, and of this one what it needs, but not the project."""
+    """An environment that has the wheel, what it requires without an extra, and nothing else."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
     install = ("-m", "pip", "--python", python, "install", "--no-deps", "--no-index")
     run(sys.executable, *install, wheel, cwd=folder)
-    site = sysconfig.get_path("purelib", vars={"base": str(folder / "venv")})
-    # A folder that a .pth file names is searched, and its own .pth files are not read: through one
-    # of those this environment has the project.
-    (Path(site) / "locked.pth").write_text(sysconfig.get_path("purelib"))
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
+    for name in required():
+        distribution = installed()[name]
+        for part in {file.parts[0] for file in distribution.files or ()} - {".."}:
+            if not (site / part).exists():
+                (site / part).symlink_to(Path(str(distribution.locate_file(part))))
     yield folder / "venv" / "bin"
+
+
+def required() -> set[str]:
+    """The distributions that the wheel's own requirements lead to, as they are installed here."""
+    requires = {name: one.requires or [] for name, one in installed().items()}
+    return subsets.reached(map(Requirement, PROJECT["dependencies"]), requires)
 
 
 def files() -> dict[str, bytes]:
@@ -126,10 +140,39 @@ def test_installed_its_command_says_its_version_and_its_help(
     assert "serve" in run(environment / "lethe", "--help", cwd=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (("serve", "some/model"), "gpu"),
+        (("fit", "rocr", "--subject", "France", "--out", "france.safetensors"), "embedded"),
+        (("report", ".", "--out", "page.html"), "evaluation"),
+    ],
+)
+def test_installed_without_an_extra_it_says_which_one_a_command_wants(
+    environment: Path, tmp_path: Path, command: tuple[str, ...], extra: str
+) -> None:
+    done = subprocess.run(
+        [environment / "lethe", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    [said] = done.stderr.splitlines()
+    assert f"pip install 'vllm-lethe[{extra}]'" in said
+
+
 def test_the_version_stands_in_one_place() -> None:
     sources = [file for name in PACKAGES for file in (ROOT / name).rglob("*.py")]
     sources += [
         file for file in (ROOT / "docker").rglob("*") if file.is_file() and file.suffix != ".pyc"
     ]
     assert [file for file in sources if VERSION in file.read_text()] == []
-    assert f"\n## {VERSION}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_is_unreleased_is_not_called_what_was_released() -> None:
+    """The version of a tree with such entries is one before that of the release to come."""
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    released = re.findall(r"^## (\d\S*)$", changes, re.MULTILINE)
+    if "\n## Unreleased\n" in changes:
+        assert Version(VERSION).is_prerelease
+        assert Version(VERSION) > max(map(Version, released))
+    else:
+        assert released[0] == VERSION

@@ -1,7 +1,6 @@
 """docs/format.md: its file is made again to the byte, and its reader reads it."""
 
 import hashlib
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from lethe_projections import artifact, profile, strict_json
 from tests.unit.documents.blocks import ROOT, blocks
 
 PAGE = "docs/format.md"
-DUMP = re.compile(r"^[0-9a-f]{4}  ((?:[0-9a-f]{2} ?){1,16}) +\S*", flags=re.M)
 
 
 def run(block: str, folder: Path) -> str:
