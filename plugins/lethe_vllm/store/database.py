@@ -1,6 +1,8 @@
 """Opens the store's database: SQLite in a file, or PostgreSQL. Knows nothing of what is in it."""
 
 import logging
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,13 +161,23 @@ def _make_folder(engine: Engine) -> None:
 def _configure(connection: Any, _: Any) -> None:
     # Transactions begin in `_begin`, not where the driver would put them.
     connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout={BUSY_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}").close()
+    _switch_to_wal(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Waits for others that are at it: SQLite's own timeout does not hold for this statement."""
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _bound(connection: Any, _: Any) -> None:

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import socket
+import sqlite3
+import threading
 import uuid
 from pathlib import Path
 
@@ -29,6 +31,29 @@ def test_processes_that_open_an_empty_database_at_once_all_succeed(database_url:
     for child in children:
         child.join(60)
     assert [child.exitcode for child in children] == [0] * 4
+
+
+def test_a_process_that_opens_it_waits_for_one_that_makes_it(tmp_path: Path) -> None:
+    """SQLite refuses at once to change the journal of a database that somebody else writes."""
+    file = tmp_path / "store.db"
+    maker = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    maker.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, maker.execute, ("COMMIT",))
+    done.start()
+    _open(f"sqlite:///{file}")
+    done.join()
+
+
+def test_one_that_is_never_made_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_MS", 50)
+    file = tmp_path / "store.db"
+    maker = sqlite3.connect(file, isolation_level=None)
+    maker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UnavailableError, match="OperationalError"):
+        _open(f"sqlite:///{file}")
+    maker.close()
 
 
 def test_a_store_of_another_format_is_refused(database_url: str) -> None:
