@@ -36,7 +36,7 @@ def base() -> BaseModel:
     return BaseModel.from_checkpoint(embedded.prepare())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Holds the profiles france, alpha and beta; tests add others and leave these alone."""
     folder = tmp_path_factory.mktemp("server")
@@ -147,5 +147,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") 
     report = yield
     server = getattr(item, "funcargs", {}).get("server")
     if report.failed and isinstance(server, Server):
-        report.sections.append(("server log", server.tail(40)))
+        report.sections.append(("server log", server.tail(200)))
     return report
