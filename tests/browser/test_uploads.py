@@ -76,6 +76,31 @@ def test_files_are_picked_by_keyboard_and_go_up_together(
         assert digest(api, name) == artifact.digest(one["buffer"])
 
 
+ALL = ("one", "two", "three")
+
+
+def test_each_of_several_files_goes_up_once_whatever_is_pressed(
+    api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
+) -> None:
+    """A double click, and a file's own button while all of them go up in turn."""
+    page = visit("#/profiles")
+    held: list[Route] = []
+    page.route("**/profiles/one", held.append, times=1)
+    sent: list[str] = []
+    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "PUT" else None)
+    pick(page, *(files(f"{name}.safetensors", 53 + at) for at, name in enumerate(ALL)))
+    with page.expect_request("**/profiles/one"):
+        page.get_by_role("button", name="Upload all 3").dblclick()
+    expect(page.get_by_role("button", name="Uploading all")).to_be_disabled()
+    page.locator(".job").nth(2).get_by_role("button", name="Upload").click()
+    expect(page.locator(".job.done")).to_contain_text("three serves")
+    [first] = held
+    first.continue_()
+    expect(page.locator(".job.done")).to_have_count(3)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert sorted(url.rpartition("/")[2] for url in sent) == sorted(ALL)
+
+
 def wrong(base: BaseModel) -> dict[str, bytes]:
     """Files that the server refuses, each for a reason of its own."""
     good = synthetic(base, 34)

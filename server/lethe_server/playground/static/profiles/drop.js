@@ -6,13 +6,13 @@ import { useFocusAfterRemoval } from "../parts/focus.js";
 import { NameField } from "../parts/name_field.js";
 import { bytes, seconds, short } from "../parts/text.js";
 import { html, useRef, useState } from "../ui.js";
-import { isName } from "./naming.js";
 import * as uploads from "./uploads.js";
 
 export function Drop() {
   useDrops(uploads.addFiles);
   const jobs = uploads.jobs.value;
-  const ready = jobs.filter((job) => job.state === "ready" && isName(job.name));
+  const ready = uploads.ready();
+  const inTurn = uploads.inTurn.value;
   return html`<section class="card drop" aria-labelledby="drop-title">
     <h2 id="drop-title">Upload</h2>
     <${Zone} count=${jobs.length} />
@@ -23,18 +23,16 @@ export function Drop() {
       </ul>`
     }
     ${
-      ready.length > 1 &&
+      (inTurn || ready.length > 1) &&
       html`<p>
-        <button type="button" class="primary" onClick=${() => inTurn(ready)}>Upload all ${ready.length}</button>
+        <button type="button" class="primary" aria-disabled=${inTurn} onClick=${uploads.startAll}>
+          ${inTurn ? "Uploading all …" : `Upload all ${ready.length}`}
+        </button>
       </p>`
     }
     <${Elsewhere} />
     <${Replacing} job=${jobs.find((job) => job.state === "asking")} />
   </section>`;
-}
-
-async function inTurn(jobs) {
-  for (const job of jobs) await uploads.start(job.key);
 }
 
 function Zone({ count }) {
