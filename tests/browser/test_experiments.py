@@ -168,6 +168,7 @@ def test_a_stop_and_a_deletion_are_asked_for_first(api: httpx.Client, visit: Vis
     assert report(api)["status"] == "running"
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Stop it").click()
+    expect(page.get_by_role("button", name="Save as CSV")).to_be_focused()
     expect(page.locator(".head .status")).to_contain_text("stopped")
     assert report(api)["status"] == "stopped"
     page.get_by_role("button", name="Delete", exact=True).click()

@@ -42,6 +42,7 @@ def test_a_rollback_serves_the_profile_before(
     question.get_by_role("button", name="Roll back").click()
     expect(versions).to_have_count(3)
     expect(versions.first).to_contain_text("rolled back")
+    expect(page.get_by_role("heading", name="Versions")).to_be_focused()
     expect(page.locator(".summary")).to_contain_text(first[:12])
     assert digest(api, "moved") == first
     assert serves(api, "moved") == first[:12]
@@ -56,7 +57,7 @@ def test_a_deleted_name_keeps_its_history_and_comes_back(
     question = page.get_by_role("dialog", name="Delete gone?")
     expect(question.get_by_role("button", name="Leave it")).to_be_focused()
     question.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("This name was deleted.")).to_be_visible()
+    expect(page.get_by_text("This name was deleted.")).to_be_focused()
     assert "gone" not in names(api)
     page.get_by_role("button", name="Roll back to version 1").click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
@@ -155,7 +156,10 @@ def test_labels_are_written_found_and_never_read_as_html(
     expect(labels.get_by_label("Name")).to_be_focused()
     labels.get_by_label("Name").fill("ticket")
     labels.get_by_label("Value").fill(hostile)
-    page.get_by_role("button", name="Save labels").click()
+    save = page.get_by_role("button", name="Save labels")
+    save.click()
+    expect(save).to_be_disabled()
+    expect(save).to_be_focused()
     expect(page.locator(".head")).to_contain_text(f"ticket: {hostile}")
     assert api.get(f"{PROFILES}/labelled").json()["labels"] == {"ticket": hostile}
     page.get_by_role("link", name="All profiles").click()

@@ -32,6 +32,7 @@ def test_a_dropped_file_gets_a_name_and_serves(
     name.fill("dropped")
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator(".job.done")).to_contain_text("dropped serves")
+    expect(page.locator(".job.done").get_by_role("link")).to_be_focused()
     expect(page.locator("#announcements")).to_contain_text("dropped is uploaded")
     expect(row(page, "dropped")).to_have_class("fresh")
     wanted = artifact.digest(file.read_bytes())
@@ -72,6 +73,7 @@ def test_files_are_picked_by_keyboard_and_go_up_together(
     chosen.value.set_files(picked)
     page.get_by_role("button", name="Upload all 2").press("Enter")
     expect(page.locator(".job.done")).to_have_count(2)
+    expect(page.get_by_role("button", name="Choose files")).to_be_focused()
     for name, one in zip(("first", "second"), picked, strict=True):
         assert digest(api, name) == artifact.digest(one["buffer"])
 
@@ -131,7 +133,7 @@ def test_a_bad_file_is_refused_in_the_servers_words(
     page.get_by_role("button", name="Upload", exact=True).click()
     told = page.locator(".job").get_by_role("alert")
     expect(told).to_have_text(refusal.json()["error"]["message"])
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
     check_accessible(page)
     assert "bad" not in names(api)
     expect(rows).to_have_count(before)
@@ -206,6 +208,7 @@ def test_an_upload_tells_how_far_it_is_and_can_be_cancelled(
     check_accessible(page)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_enabled()
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_focused()
     expect(page.get_by_role("progressbar")).to_have_count(0)
     assert "large" not in names(api)
 

@@ -1,6 +1,6 @@
 // The form that begins an experiment.
 import { Problem } from "../messages.js";
-import { useFocusAfterRemoval } from "../parts/focus.js";
+import { useFocusKept } from "../parts/focus.js";
 import { NameField } from "../parts/name_field.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -13,7 +13,7 @@ export function Create() {
   const [arms, setArms] = useState(() => [arm("control", "base"), arm("treated", "")]);
   const [control, setControl] = useState(() => arms[0].key);
   const [problem, setProblem] = useState(null);
-  const adding = useFocusAfterRemoval(arms.length);
+  const { box, heir } = useFocusKept();
   const change = (key, changes) => setArms(arms.map((one) => (one.key === key ? { ...one, ...changes } : one)));
   const add = () => setArms([...arms, arm(`arm-${arms.length + 1}`, "")]);
   const remove = (key) => {
@@ -33,7 +33,7 @@ export function Create() {
   };
   return html`<section class="card" aria-labelledby="create-title">
     <h2 id="create-title">Begin an experiment</h2>
-    <form class="create" onSubmit=${begin}>
+    <form class="create" ref=${box} onSubmit=${begin}>
       <${NameField} value=${name} onChange=${setName} />
       ${arms.map(
         (one, at) =>
@@ -50,7 +50,7 @@ export function Create() {
       )}
       <${Profiles} />
       <div class="buttons">
-        <button type="button" ref=${adding} onClick=${add}>Add an arm</button>
+        <button type="button" ref=${heir} onClick=${add}>Add an arm</button>
         <button class="primary">Begin</button>
       </div>
     </form>

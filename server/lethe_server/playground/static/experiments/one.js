@@ -2,6 +2,7 @@
 import { key, ROOT } from "../api.js";
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
+import { useFocusKept } from "../parts/focus.js";
 import { poll } from "../parts/polling.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -43,6 +44,7 @@ export function One({ name }) {
 function Actions({ report, told }) {
   const [problem, setProblem] = useState(null);
   const [question, setQuestion] = useState(null);
+  const { box, heir } = useFocusKept();
   const name = report.id;
   const trying = (act) => async () => {
     setQuestion(null);
@@ -65,8 +67,8 @@ function Actions({ report, told }) {
   });
   const save = (format) => trying(async () => saveAs(`${name}.${format}`, await calls.records(name, format)));
   const dismiss = () => setQuestion(null);
-  return html`<div class="buttons">
-      <button type="button" onClick=${save("csv")}>Save as CSV</button>
+  return html`<div class="buttons" ref=${box}>
+      <button type="button" ref=${heir} onClick=${save("csv")}>Save as CSV</button>
       <button type="button" onClick=${save("jsonl")}>Save as JSON lines</button>
       ${report.status === "running" && html`<button type="button" onClick=${() => setQuestion("stop")}>Stop</button>`}
       <button type="button" class="danger" onClick=${() => setQuestion("delete")}>Delete</button>
