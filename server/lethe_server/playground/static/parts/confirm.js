@@ -1,4 +1,5 @@
 // A question that has to be answered before something is changed.
+import { Announcements } from "../messages.js";
 import { html, useEffect, useRef } from "../ui.js";
 
 // Shown as long as it is rendered; Escape is a no.
@@ -20,5 +21,6 @@ export function Confirm({ title, action, danger, onYes, onNo, children }) {
       <button type="button" class="quiet" autofocus onClick=${onNo}>Leave it</button>
       <button type="button" class=${danger ? "danger" : "primary"} onClick=${onYes}>${action}</button>
     </div>
+    <${Announcements} />
   </dialog>`;
 }
