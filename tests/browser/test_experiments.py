@@ -1,5 +1,7 @@
 """The experiments' pages: what they show is the report, as it is at that moment."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,14 @@ from playwright.sync_api import Page, Route, expect
 from tests.http.server import Server
 
 from .rounding import ends, p_value, shown
-from .visiting import VISITOR, Visits, as_operator, check_accessible, check_no_sideways_scroll
+from .visiting import (
+    OPERATOR,
+    VISITOR,
+    Visits,
+    as_operator,
+    check_accessible,
+    check_no_sideways_scroll,
+)
 
 URL = "/v1/unlearning/experiments"
 ARMS = [
@@ -189,6 +198,26 @@ def test_the_records_are_saved_as_the_api_has_them(
     assert saved.value.suggested_filename == f"trial.{form}"
     wanted = api.get(f"{URL}/trial/export", params={"format": form}).text
     assert saved.value.path().read_text() == wanted
+
+
+@pytest.mark.usefixtures("trial")
+def test_the_commands_of_the_page_are_answered(api: httpx.Client, visit: Visits) -> None:
+    page = visit("#/experiments/trial")
+    page.get_by_text("How requests take part").click()
+    commands = page.locator("details pre").all_inner_texts()
+    for command in commands:
+        said = subprocess.run(
+            ["bash", "-ec", command.replace("MODEL", "smollm2").replace("curl", "curl -f", 1)],
+            env={**os.environ, "LETHE_KEY": OPERATOR},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said.returncode == 0, said.stderr
+    assert OPERATOR not in "".join(commands)
+    found = report(api)
+    assert sum(arm["exposures"] for arm in found["arms"]) == 1
+    assert "resolved" in found["arms"][0]["metrics"]
 
 
 @pytest.mark.usefixtures("trial")

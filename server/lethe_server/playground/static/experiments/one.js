@@ -100,16 +100,19 @@ function saveAs(file, blob) {
 
 const at = (path) => new URL(path, ROOT).href;
 
+/** A line of a command that sends a key, where the page itself has to; as the chat writes it. */
+const withKey = () => (key.value ? '\n  -H "Authorization: Bearer $LETHE_KEY" \\' : "");
+
 const HowTo = ({ name }) =>
   html`<details class="card">
     <summary>How requests take part</summary>
     <p>They name the experiment in a header, and say who asks in <code>user</code>:</p>
-    <pre tabindex="0"><code>curl ${at("v1/chat/completions")} -H 'X-Unlearning-Experiment: ${name}' \\
+    <pre tabindex="0"><code>curl ${at("v1/chat/completions")} -H 'X-Unlearning-Experiment: ${name}' \\${withKey()}
   -H 'Content-Type: application/json' \\
   -d '{"model": "MODEL", "user": "u-17", "messages": [{"role": "user", "content": "Hello"}]}'</code></pre>
     <p>What came of it is told afterwards:</p>
     <pre
       tabindex="0"
-    ><code>curl ${at(`v1/unlearning/experiments/${name}/outcomes`)} -H 'Content-Type: application/json' \\
+    ><code>curl ${at(`v1/unlearning/experiments/${name}/outcomes`)} -H 'Content-Type: application/json' \\${withKey()}
   -d '[{"unit": "u-17", "metric": "resolved", "value": true}]'</code></pre>
   </details>`;
