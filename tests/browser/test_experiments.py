@@ -303,6 +303,20 @@ def test_one_question_at_a_time_and_fewer_while_nothing_answers(
     answered(5, good)
 
 
+@pytest.mark.usefixtures("trial")
+@pytest.mark.parametrize("fragment", ["", "/trial"])
+def test_what_a_former_key_saw_is_gone(visit: Visits, fragment: str) -> None:
+    visit.expect("status of 40[13]")
+    page = visit("#/experiments" + fragment)
+    seen = page.locator("table.counts" if fragment else "table.list")
+    expect(seen).to_be_visible()
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("API key", exact=True).fill(VISITOR)
+    page.get_by_role("button", name="Use key").click()
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("admin")
+    expect(seen).to_have_count(0)
+
+
 def test_a_key_that_may_not_experiment_is_told_so(visit: Visits) -> None:
     visit.expect("status of 403")
     page = visit("#/experiments", key=VISITOR)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import FilePayload, Route, expect
 
 from lethe_projections.base_model import BaseModel
 from lethe_server.evaluating.evidence import Evidence
@@ -199,6 +199,57 @@ def test_a_wrong_key_is_asked_for_again_and_the_list_comes_with_the_right_one(
     page.get_by_role("button", name="Use key").click()
     expect(row(page, "france")).to_be_visible()
     expect(page.locator("main").get_by_role("alert")).to_have_count(0)
+
+
+def test_what_a_former_key_saw_is_gone_and_the_same_key_asks_again(visit: Visits) -> None:
+    visit.expect("status of 401")
+    page = visit("#/profiles")
+    expect(row(page, "alpha")).to_be_visible()
+    refused = {"status": 401, "json": {"error": {"message": "not known yet"}}}
+    page.route("**/v1/unlearning/profiles", lambda route: route.fulfill(**refused), times=1)
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("API key", exact=True).fill(VISITOR)
+    page.get_by_role("button", name="Use key").click()
+    expect(page.locator("main").get_by_role("alert")).to_have_text("not known yet")
+    expect(row(page, "alpha")).to_have_count(0)
+    page.get_by_role("button", name="Use key").click()
+    expect(page.get_by_role("button", name="API key")).to_be_focused()
+    expect(row(page, "alpha")).to_be_visible()
+    expect(row(page, "beta")).to_have_count(0)
+
+
+FRAMES = """() => new Promise((resolve) =>
+  requestAnimationFrame(() => requestAnimationFrame(resolve)))"""
+"""So long that what was answered is shown."""
+
+
+@pytest.mark.parametrize("fragment", ["", "/late"])
+def test_an_older_answer_that_comes_last_is_not_shown(
+    api: httpx.Client, visit: Visits, base: BaseModel, fragment: str
+) -> None:
+    """Of the list, and of a profile: the answers to two keys, or before and after a change."""
+    first, second = (synthetic(base, seed) for seed in (56, 57))
+    old = put(api, "late", first)
+    page = visit("#/profiles" + fragment)
+    shown = page.locator(".summary" if fragment else "table.list")
+    expect(shown).to_contain_text(old[:12])
+    held: list[Route] = []
+    where = f"**/v1/unlearning/profiles{fragment}"
+    page.route(where, held.append, times=1)
+    page.get_by_role("button", name="API key").click()
+    use = page.get_by_role("button", name="Use key")
+    with page.expect_request(where):
+        use.click()
+    before = api.get(PROFILES + fragment)
+    new = put(api, "late", second)
+    page.get_by_role("button", name="API key").click()
+    use.click()
+    expect(shown).to_contain_text(new[:12])
+    with page.expect_response(where):
+        held[0].fulfill(json=before.json())
+    page.evaluate(FRAMES)
+    expect(shown).to_contain_text(new[:12])
+    expect(shown).not_to_contain_text(old[:12])
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -10,6 +10,9 @@ export const ROOT = new URL("..", import.meta.url);
 /** The API key; kept for this tab alone, never in an address. */
 export const key = signal(ofTab.get(KEY) ?? "");
 
+/** How often a key was given here: what another was told, or the same one before, is asked anew. */
+export const keysGiven = signal(0);
+
 /** Why the server asks for a key, or for another one; "" while it does not. */
 export const keyWanted = signal("");
 
@@ -17,6 +20,7 @@ export function setKey(value) {
   ofTab.set(KEY, value);
   keyWanted.value = "";
   key.value = value;
+  keysGiven.value += 1;
 }
 
 /** An answer that is an error, with a message to show. */

@@ -1,8 +1,9 @@
 // The form that begins an experiment.
 import { Problem } from "../messages.js";
 import { useFocusKept } from "../parts/focus.js";
+import { useRows } from "../parts/latest.js";
 import { NameField } from "../parts/name_field.js";
-import { html, useEffect, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import * as calls from "./calls.js";
 
 let count = 0;
@@ -107,13 +108,8 @@ const Arm = ({ arm, number, share, isControl, change, becomeControl, remove }) =
 
 /** What may be chosen; where the key may not list, a profile is typed. */
 function Profiles() {
-  const [names, setNames] = useState(["base"]);
-  useEffect(() => {
-    calls.profiles().then(
-      (found) => setNames(["base", ...found.map((one) => one.id)]),
-      () => {},
-    );
-  }, []);
+  const { rows = [] } = useRows(calls.profiles);
+  const names = ["base", ...rows.map((one) => one.id)];
   return html`<datalist id="profile-names">
     ${names.map((name) => html`<option key=${name} value=${name} />`)}
   </datalist>`;

@@ -1,5 +1,5 @@
 // One experiment, as it is at this moment.
-import { key, ROOT } from "../api.js";
+import { key, keysGiven, ROOT } from "../api.js";
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { useFocusKept } from "../parts/focus.js";
@@ -15,11 +15,12 @@ const LIVE = `Live: asked for every ${EVERY / 1000} s while all is well.`;
 export function One({ name }) {
   const [paused, setPaused] = useState(false);
   const [state, setState] = useState({});
+  useEffect(() => setState({}), [keysGiven.value]);
   useEffect(() => {
     if (paused) return undefined;
     const told = (found) => setState((before) => ({ ...found, value: found.value ?? before.value }));
     return poll((signal) => calls.report(name, signal), told, EVERY);
-  }, [name, paused, key.value]);
+  }, [name, paused, keysGiven.value]);
   const { value: report, error, seconds } = state;
   return html`<div class="stack experiment">
     <p class="back"><a href="#/experiments">All experiments</a></p>

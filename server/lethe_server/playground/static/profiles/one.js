@@ -1,9 +1,10 @@
 // One profile: what it is, what was measured of it, what its name meant before.
-import { key } from "../api.js";
+import { keysGiven } from "../api.js";
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { Digest } from "../parts/digest.js";
 import { useFocusKept } from "../parts/focus.js";
+import { useLatest } from "../parts/latest.js";
 import { bytes, plural, time } from "../parts/text.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -17,10 +18,11 @@ import { Versions } from "./versions.js";
 export function One({ name }) {
   const [state, setState] = useState({});
   const { box, heir } = useFocusKept();
-  const load = async () => setState(await everything(name));
+  const latest = useLatest();
+  const load = () => latest(everything(name), setState);
   useEffect(() => {
     load();
-  }, [name, key.value]);
+  }, [name, keysGiven.value]);
   const { profile, versions, error, hidden, deleted } = state;
   return html`<div class="stack profile" ref=${box}>
     <p class="back"><a href="#/profiles">All profiles</a></p>
