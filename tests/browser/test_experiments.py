@@ -317,6 +317,29 @@ def test_what_a_former_key_saw_is_gone(visit: Visits, fragment: str) -> None:
     expect(seen).to_have_count(0)
 
 
+@pytest.mark.usefixtures("trial")
+def test_a_key_field_that_was_closed_stays_so_while_the_page_asks_again(
+    api: httpx.Client, visit: Visits
+) -> None:
+    visit.expect("status of 401")
+    page = visit()
+    page.clock.install()
+    reports = Reports(page)
+    refused = {"status": 401, "json": {"error": {"message": "nobody's"}}}
+    page.goto(page.url.partition("#")[0] + "#/experiments/trial")
+    reports.answer(**refused)
+    expect(page.get_by_text("The server refuses this key.")).to_be_visible()
+    page.get_by_role("button", name="API key").click()
+    page.clock.run_for(4100)
+    reports.answer(**refused)
+    expect(page.get_by_role("alert")).to_contain_text("again in 8 s")
+    expect(page.get_by_label("API key", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="API key").click()
+    page.get_by_role("button", name="Use key").click()
+    reports.answer(**refused)
+    expect(page.get_by_text("The server refuses this key.")).to_be_visible()
+
+
 def test_a_key_that_may_not_experiment_is_told_so(visit: Visits) -> None:
     visit.expect("status of 403")
     page = visit("#/experiments", key=VISITOR)

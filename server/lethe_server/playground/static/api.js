@@ -35,12 +35,16 @@ export class ApiError extends Error {
   }
 }
 
+/** What `keysGiven` was when the server last refused a key. */
+let refused = null;
+
 /**
  * Asks the server.
  *
  * @param path below ROOT, such as "v1/models".
  * @param options those of fetch; also `json`, a body to send as JSON, and `quiet`: where the caller
- *   shows a refusal (403) itself, so that the key field stays as it is.
+ *   shows a refusal itself, so that the key field stays as it is; but a key that is refused (401)
+ *   is asked for once.
  * @returns the Response, which is not an error.
  * @throws ApiError, or the DOMException of an aborted request.
  */
@@ -52,10 +56,12 @@ export async function request(path, { json, quiet = false, headers = {}, ...opti
   const answer = await reached(new URL(path, ROOT), { ...options, headers: sent, body });
   if (answer.ok) return answer;
   const error = new ApiError(await messageOf(answer), answer.status);
-  if (answer.status === 401)
+  if (answer.status === 401 && !(quiet && refused === keysGiven.peek())) {
+    refused = keysGiven.peek();
     keyWanted.value = key.value
       ? "The server refuses this key."
       : "This server asks for an API key.";
+  }
   if (answer.status === 403 && !quiet)
     keyWanted.value = `This key may not do that: ${error.message}`;
   throw error;
