@@ -139,6 +139,18 @@ def test_a_bad_file_is_refused_in_the_servers_words(
     expect(rows).to_have_count(before)
 
 
+def test_an_answer_that_is_not_the_servers_fails_the_upload_in_words(
+    visit: Visits, files: Callable[[str, int], FilePayload]
+) -> None:
+    page = visit("#/profiles")
+    page.route("**/profiles/lost", lambda route: route.fulfill(body="<h1>Welcome</h1>"))
+    pick(page, files("lost.safetensors", 58))
+    page.get_by_role("button", name="Upload", exact=True).click()
+    told = page.locator(".job").get_by_role("alert")
+    expect(told).to_contain_text("expected JSON from the server, found <h1>Welcome</h1>")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
 def test_replacing_asks_and_says_both_digests(
     api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
 ) -> None:

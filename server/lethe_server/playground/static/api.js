@@ -67,8 +67,19 @@ export async function request(path, { json, quiet = false, headers = {}, ...opti
   throw error;
 }
 
-/** The JSON that the server answers; errors as `request`. */
-export const requestJson = async (path, options) => (await request(path, options)).json();
+/** The JSON that the server answers; errors as `request`, or an ApiError where it is none. */
+export const requestJson = async (path, options) => documentOf(await (await request(path, options)).text());
+
+/** @throws ApiError where an answer's text is no JSON. */
+export function documentOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError(`expected JSON from the server, found ${text.slice(0, 80) || "nothing"}; ${ELSEWHERE}`, 0);
+  }
+}
+
+const ELSEWHERE = "see what else answers at this address, such as a proxy";
 
 async function reached(url, options) {
   try {
