@@ -174,6 +174,7 @@ def test_a_stop_and_a_deletion_are_asked_for_first(api: httpx.Client, visit: Vis
     page.get_by_role("button", name="Stop", exact=True).click()
     check_accessible(page)
     page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_focused()
     assert report(api)["status"] == "running"
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Stop it").click()

@@ -234,8 +234,12 @@ def test_an_older_answer_that_comes_last_is_not_shown(
     shown = page.locator(".summary" if fragment else "table.list")
     expect(shown).to_contain_text(old[:12])
     held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     where = f"**/v1/unlearning/profiles{fragment}"
-    page.route(where, held.append, times=1)
+    page.route(where, hold, times=1)
     page.get_by_role("button", name="API key").click()
     use = page.get_by_role("button", name="Use key")
     with page.expect_request(where):

@@ -87,7 +87,11 @@ def test_each_of_several_files_goes_up_once_whatever_is_pressed(
     """A double click, and a file's own button while all of them go up in turn."""
     page = visit("#/profiles")
     held: list[Route] = []
-    page.route("**/profiles/one", held.append, times=1)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/profiles/one", hold, times=1)
     sent: list[str] = []
     page.on("request", lambda asked: sent.append(asked.url) if asked.method == "PUT" else None)
     pick(page, *(files(f"{name}.safetensors", 53 + at) for at, name in enumerate(ALL)))
