@@ -84,7 +84,7 @@ ALL = ("one", "two", "three")
 def test_each_of_several_files_goes_up_once_whatever_is_pressed(
     api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
 ) -> None:
-    """A double click, and a file's own button while all of them go up in turn."""
+    """Double clicks, also on a file's own button while all of them go up in turn."""
     page = visit("#/profiles")
     held: list[Route] = []
 
@@ -98,7 +98,8 @@ def test_each_of_several_files_goes_up_once_whatever_is_pressed(
     with page.expect_request("**/profiles/one"):
         page.get_by_role("button", name="Upload all 3").dblclick()
     expect(page.get_by_role("button", name="Uploading all")).to_be_disabled()
-    page.locator(".job").nth(2).get_by_role("button", name="Upload").click()
+    own = page.locator(".job").nth(2).get_by_role("button", name="Upload")
+    own.evaluate("button => { button.click(); button.click(); }")
     expect(page.locator(".job.done")).to_contain_text("three serves")
     [first] = held
     first.continue_()
