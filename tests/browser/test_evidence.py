@@ -55,4 +55,4 @@ def test_where_there_is_no_evidence_the_page_says_how_to_make_some(
 ) -> None:
     page = visit("#/profiles/alpha")
     command = f"lethe eval --url {server.url} --profile alpha --suite capitals --attach"
-    expect(page.locator(".evidence pre")).to_have_text(command)
+    expect(page.locator(".evidence pre")).to_have_text(f"LETHE_API_KEY=$LETHE_KEY {command}")

@@ -1,5 +1,7 @@
 """The experiments' pages: what they show is the report, as it is at that moment."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,14 @@ from playwright.sync_api import Page, Route, expect
 from tests.http.server import Server
 
 from .rounding import ends, p_value, shown
-from .visiting import VISITOR, Visits, as_operator, check_accessible, check_no_sideways_scroll
+from .visiting import (
+    OPERATOR,
+    VISITOR,
+    Visits,
+    as_operator,
+    check_accessible,
+    check_no_sideways_scroll,
+)
 
 URL = "/v1/unlearning/experiments"
 ARMS = [
@@ -165,9 +174,11 @@ def test_a_stop_and_a_deletion_are_asked_for_first(api: httpx.Client, visit: Vis
     page.get_by_role("button", name="Stop", exact=True).click()
     check_accessible(page)
     page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_focused()
     assert report(api)["status"] == "running"
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Stop it").click()
+    expect(page.get_by_role("button", name="Save as CSV")).to_be_focused()
     expect(page.locator(".head .status")).to_contain_text("stopped")
     assert report(api)["status"] == "stopped"
     page.get_by_role("button", name="Delete", exact=True).click()
@@ -188,6 +199,26 @@ def test_the_records_are_saved_as_the_api_has_them(
     assert saved.value.suggested_filename == f"trial.{form}"
     wanted = api.get(f"{URL}/trial/export", params={"format": form}).text
     assert saved.value.path().read_text() == wanted
+
+
+@pytest.mark.usefixtures("trial")
+def test_the_commands_of_the_page_are_answered(api: httpx.Client, visit: Visits) -> None:
+    page = visit("#/experiments/trial")
+    page.get_by_text("How requests take part").click()
+    commands = page.locator("details pre").all_inner_texts()
+    for command in commands:
+        said = subprocess.run(
+            ["bash", "-ec", command.replace("MODEL", "smollm2").replace("curl", "curl -f", 1)],
+            env={**os.environ, "LETHE_KEY": OPERATOR},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said.returncode == 0, said.stderr
+    assert OPERATOR not in "".join(commands)
+    found = report(api)
+    assert sum(arm["exposures"] for arm in found["arms"]) == 1
+    assert "resolved" in found["arms"][0]["metrics"]
 
 
 @pytest.mark.usefixtures("trial")
@@ -271,6 +302,43 @@ def test_one_question_at_a_time_and_fewer_while_nothing_answers(
     passes(60_000, asked=4)
     page.get_by_role("button", name="Go on").click()
     answered(5, good)
+
+
+@pytest.mark.usefixtures("trial")
+@pytest.mark.parametrize("fragment", ["", "/trial"])
+def test_what_a_former_key_saw_is_gone(visit: Visits, fragment: str) -> None:
+    visit.expect("status of 40[13]")
+    page = visit("#/experiments" + fragment)
+    seen = page.locator("table.counts" if fragment else "table.list")
+    expect(seen).to_be_visible()
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("API key", exact=True).fill(VISITOR)
+    page.get_by_role("button", name="Use key").click()
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("admin")
+    expect(seen).to_have_count(0)
+
+
+@pytest.mark.usefixtures("trial")
+def test_a_key_field_that_was_closed_stays_so_while_the_page_asks_again(
+    api: httpx.Client, visit: Visits
+) -> None:
+    visit.expect("status of 401")
+    page = visit()
+    page.clock.install()
+    reports = Reports(page)
+    refused = {"status": 401, "json": {"error": {"message": "nobody's"}}}
+    page.goto(page.url.partition("#")[0] + "#/experiments/trial")
+    reports.answer(**refused)
+    expect(page.get_by_text("The server refuses this key.")).to_be_visible()
+    page.get_by_role("button", name="API key").click()
+    page.clock.run_for(4100)
+    reports.answer(**refused)
+    expect(page.get_by_role("alert")).to_contain_text("again in 8 s")
+    expect(page.get_by_label("API key", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="API key").click()
+    page.get_by_role("button", name="Use key").click()
+    reports.answer(**refused)
+    expect(page.get_by_text("The server refuses this key.")).to_be_visible()
 
 
 def test_a_key_that_may_not_experiment_is_told_so(visit: Visits) -> None:

@@ -81,6 +81,22 @@ def test_the_key_stays_in_the_tab_and_out_of_the_address(visit: Visits) -> None:
     assert OPERATOR not in page.url
 
 
+def test_a_copy_is_told_and_shown_within_an_open_dialog(visit: Visits) -> None:
+    """All that is outside of it is closed to a screen reader."""
+    page = visit("#/chat?columns=base", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Keys").click()
+    page.evaluate(
+        """async () => {
+          const { copy } = await import("/playground/copying.js");
+          await copy("curl", "Command");
+        }"""
+    )
+    notice = page.get_by_role("dialog").get_by_role("status").locator(".notice")
+    expect(notice).to_have_text("Command copied.")
+    expect(notice).to_be_in_viewport()
+    check_accessible(page)
+
+
 def test_the_frame_fits_a_phone(visit: Visits) -> None:
     page = visit("#/nowhere", viewport=PHONE)
     page.get_by_role("button", name="API key").click()

@@ -1,10 +1,11 @@
-"""Parts of the chat that are hard to reach through the page, in the browser that runs them."""
+"""Parts of the pages that are hard to reach through them, in the browser that runs them."""
 
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
+from .rounding import shown
 from .visiting import Visits
 
 
@@ -153,3 +154,27 @@ def test_a_stream_that_breaks_off_is_an_error(page: Page) -> None:
     )
     assert message[0] == "failed"
     assert "broke off" in message[1]
+
+
+NUMBERS = {
+    0: "0.000",
+    0.0004: "0.00040",
+    -0.0004: "-0.00040",
+    0.00996: "0.010",
+    0.0234: "0.023",
+    -0.5: "-0.500",
+    3.14159: "3.142",
+    2e-7: "2.0e-7",
+}
+
+
+def test_small_numbers_keep_two_digits_and_their_sign(page: Page) -> None:
+    found = page.evaluate(
+        """async (values) => {
+          const { number } = await import("/playground/parts/text.js");
+          return values.map(number);
+        }""",
+        list(NUMBERS),
+    )
+    assert found == list(NUMBERS.values())
+    assert found == [shown(value) for value in NUMBERS], "the tests of pages compare with these"

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import FilePayload, Route, expect
 
 from lethe_projections.base_model import BaseModel
 from lethe_server.evaluating.evidence import Evidence
@@ -42,6 +42,7 @@ def test_a_rollback_serves_the_profile_before(
     question.get_by_role("button", name="Roll back").click()
     expect(versions).to_have_count(3)
     expect(versions.first).to_contain_text("rolled back")
+    expect(page.get_by_role("heading", name="Versions")).to_be_focused()
     expect(page.locator(".summary")).to_contain_text(first[:12])
     assert digest(api, "moved") == first
     assert serves(api, "moved") == first[:12]
@@ -56,7 +57,7 @@ def test_a_deleted_name_keeps_its_history_and_comes_back(
     question = page.get_by_role("dialog", name="Delete gone?")
     expect(question.get_by_role("button", name="Leave it")).to_be_focused()
     question.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("This name was deleted.")).to_be_visible()
+    expect(page.get_by_text("This name was deleted.")).to_be_focused()
     assert "gone" not in names(api)
     page.get_by_role("button", name="Roll back to version 1").click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
@@ -124,8 +125,13 @@ def test_a_digest_is_copied_whole_or_shown_where_nothing_may_be_copied(
     page = visit("#/profiles")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     copy = row(page, "alpha").get_by_role("button", name=f"Copy the digest {whole[:12]}")
+    page.clock.install()
     copy.click()
-    expect(page.locator("#announcements")).to_contain_text("copied")
+    notice = page.locator("#announcements .notice")
+    expect(notice).to_have_text("Digest copied.")
+    check_accessible(page)
+    page.clock.run_for(5000)
+    expect(notice).to_have_count(0)
     assert page.evaluate("navigator.clipboard.readText()") == whole
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     copy.click()
@@ -155,7 +161,10 @@ def test_labels_are_written_found_and_never_read_as_html(
     expect(labels.get_by_label("Name")).to_be_focused()
     labels.get_by_label("Name").fill("ticket")
     labels.get_by_label("Value").fill(hostile)
-    page.get_by_role("button", name="Save labels").click()
+    save = page.get_by_role("button", name="Save labels")
+    save.click()
+    expect(save).to_be_disabled()
+    expect(save).to_be_focused()
     expect(page.locator(".head")).to_contain_text(f"ticket: {hostile}")
     assert api.get(f"{PROFILES}/labelled").json()["labels"] == {"ticket": hostile}
     page.get_by_role("link", name="All profiles").click()
@@ -190,6 +199,61 @@ def test_a_wrong_key_is_asked_for_again_and_the_list_comes_with_the_right_one(
     page.get_by_role("button", name="Use key").click()
     expect(row(page, "france")).to_be_visible()
     expect(page.locator("main").get_by_role("alert")).to_have_count(0)
+
+
+def test_what_a_former_key_saw_is_gone_and_the_same_key_asks_again(visit: Visits) -> None:
+    visit.expect("status of 401")
+    page = visit("#/profiles")
+    expect(row(page, "alpha")).to_be_visible()
+    refused = {"status": 401, "json": {"error": {"message": "not known yet"}}}
+    page.route("**/v1/unlearning/profiles", lambda route: route.fulfill(**refused), times=1)
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("API key", exact=True).fill(VISITOR)
+    page.get_by_role("button", name="Use key").click()
+    expect(page.locator("main").get_by_role("alert")).to_have_text("not known yet")
+    expect(row(page, "alpha")).to_have_count(0)
+    page.get_by_role("button", name="Use key").click()
+    expect(page.get_by_role("button", name="API key")).to_be_focused()
+    expect(row(page, "alpha")).to_be_visible()
+    expect(row(page, "beta")).to_have_count(0)
+
+
+FRAMES = """() => new Promise((resolve) =>
+  requestAnimationFrame(() => requestAnimationFrame(resolve)))"""
+"""So long that what was answered is shown."""
+
+
+@pytest.mark.parametrize("fragment", ["", "/late"])
+def test_an_older_answer_that_comes_last_is_not_shown(
+    api: httpx.Client, visit: Visits, base: BaseModel, fragment: str
+) -> None:
+    """Of the list, and of a profile: the answers to two keys, or before and after a change."""
+    first, second = (synthetic(base, seed) for seed in (56, 57))
+    old = put(api, "late", first)
+    page = visit("#/profiles" + fragment)
+    shown = page.locator(".summary" if fragment else "table.list")
+    expect(shown).to_contain_text(old[:12])
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    where = f"**/v1/unlearning/profiles{fragment}"
+    page.route(where, hold, times=1)
+    page.get_by_role("button", name="API key").click()
+    use = page.get_by_role("button", name="Use key")
+    with page.expect_request(where):
+        use.click()
+    before = api.get(PROFILES + fragment)
+    new = put(api, "late", second)
+    page.get_by_role("button", name="API key").click()
+    use.click()
+    expect(shown).to_contain_text(new[:12])
+    with page.expect_response(where):
+        held[0].fulfill(json=before.json())
+    page.evaluate(FRAMES)
+    expect(shown).to_contain_text(new[:12])
+    expect(shown).not_to_contain_text(old[:12])
 
 
 @pytest.mark.parametrize("look", LOOKS)

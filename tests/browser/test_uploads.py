@@ -32,6 +32,7 @@ def test_a_dropped_file_gets_a_name_and_serves(
     name.fill("dropped")
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator(".job.done")).to_contain_text("dropped serves")
+    expect(page.locator(".job.done").get_by_role("link")).to_be_focused()
     expect(page.locator("#announcements")).to_contain_text("dropped is uploaded")
     expect(row(page, "dropped")).to_have_class("fresh")
     wanted = artifact.digest(file.read_bytes())
@@ -72,8 +73,39 @@ def test_files_are_picked_by_keyboard_and_go_up_together(
     chosen.value.set_files(picked)
     page.get_by_role("button", name="Upload all 2").press("Enter")
     expect(page.locator(".job.done")).to_have_count(2)
+    expect(page.get_by_role("button", name="Choose files")).to_be_focused()
     for name, one in zip(("first", "second"), picked, strict=True):
         assert digest(api, name) == artifact.digest(one["buffer"])
+
+
+ALL = ("one", "two", "three")
+
+
+def test_each_of_several_files_goes_up_once_whatever_is_pressed(
+    api: httpx.Client, visit: Visits, files: Callable[[str, int], FilePayload]
+) -> None:
+    """Double clicks, also on a file's own button while all of them go up in turn."""
+    page = visit("#/profiles")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/profiles/one", hold, times=1)
+    sent: list[str] = []
+    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "PUT" else None)
+    pick(page, *(files(f"{name}.safetensors", 53 + at) for at, name in enumerate(ALL)))
+    with page.expect_request("**/profiles/one"):
+        page.get_by_role("button", name="Upload all 3").dblclick()
+    expect(page.get_by_role("button", name="Uploading all")).to_be_disabled()
+    own = page.locator(".job").nth(2).get_by_role("button", name="Upload")
+    own.evaluate("button => { button.click(); button.click(); }")
+    expect(page.locator(".job.done")).to_contain_text("three serves")
+    [first] = held
+    first.continue_()
+    expect(page.locator(".job.done")).to_have_count(3)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert sorted(url.rpartition("/")[2] for url in sent) == sorted(ALL)
 
 
 def wrong(base: BaseModel) -> dict[str, bytes]:
@@ -106,10 +138,22 @@ def test_a_bad_file_is_refused_in_the_servers_words(
     page.get_by_role("button", name="Upload", exact=True).click()
     told = page.locator(".job").get_by_role("alert")
     expect(told).to_have_text(refusal.json()["error"]["message"])
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
     check_accessible(page)
     assert "bad" not in names(api)
     expect(rows).to_have_count(before)
+
+
+def test_an_answer_that_is_not_the_servers_fails_the_upload_in_words(
+    visit: Visits, files: Callable[[str, int], FilePayload]
+) -> None:
+    page = visit("#/profiles")
+    page.route("**/profiles/lost", lambda route: route.fulfill(body="<h1>Welcome</h1>"))
+    pick(page, files("lost.safetensors", 58))
+    page.get_by_role("button", name="Upload", exact=True).click()
+    told = page.locator(".job").get_by_role("alert")
+    expect(told).to_contain_text("expected JSON from the server, found <h1>Welcome</h1>")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
 def test_replacing_asks_and_says_both_digests(
@@ -181,6 +225,7 @@ def test_an_upload_tells_how_far_it_is_and_can_be_cancelled(
     check_accessible(page)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_enabled()
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_focused()
     expect(page.get_by_role("progressbar")).to_have_count(0)
     assert "large" not in names(api)
 

@@ -10,6 +10,9 @@ export const ROOT = new URL("..", import.meta.url);
 /** The API key; kept for this tab alone, never in an address. */
 export const key = signal(ofTab.get(KEY) ?? "");
 
+/** How often a key was given here: what another was told, or the same one before, is asked anew. */
+export const keysGiven = signal(0);
+
 /** Why the server asks for a key, or for another one; "" while it does not. */
 export const keyWanted = signal("");
 
@@ -17,6 +20,7 @@ export function setKey(value) {
   ofTab.set(KEY, value);
   keyWanted.value = "";
   key.value = value;
+  keysGiven.value += 1;
 }
 
 /** An answer that is an error, with a message to show. */
@@ -31,12 +35,16 @@ export class ApiError extends Error {
   }
 }
 
+/** What `keysGiven` was when the server last refused a key. */
+let refused = null;
+
 /**
  * Asks the server.
  *
  * @param path below ROOT, such as "v1/models".
  * @param options those of fetch; also `json`, a body to send as JSON, and `quiet`: where the caller
- *   shows a refusal (403) itself, so that the key field stays as it is.
+ *   shows a refusal itself, so that the key field stays as it is; but a key that is refused (401)
+ *   is asked for once.
  * @returns the Response, which is not an error.
  * @throws ApiError, or the DOMException of an aborted request.
  */
@@ -48,17 +56,30 @@ export async function request(path, { json, quiet = false, headers = {}, ...opti
   const answer = await reached(new URL(path, ROOT), { ...options, headers: sent, body });
   if (answer.ok) return answer;
   const error = new ApiError(await messageOf(answer), answer.status);
-  if (answer.status === 401)
+  if (answer.status === 401 && !(quiet && refused === keysGiven.peek())) {
+    refused = keysGiven.peek();
     keyWanted.value = key.value
       ? "The server refuses this key."
       : "This server asks for an API key.";
+  }
   if (answer.status === 403 && !quiet)
     keyWanted.value = `This key may not do that: ${error.message}`;
   throw error;
 }
 
-/** The JSON that the server answers; errors as `request`. */
-export const requestJson = async (path, options) => (await request(path, options)).json();
+/** The JSON that the server answers; errors as `request`, or an ApiError where it is none. */
+export const requestJson = async (path, options) => documentOf(await (await request(path, options)).text());
+
+/** @throws ApiError where an answer's text is no JSON. */
+export function documentOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError(`expected JSON from the server, found ${text.slice(0, 80) || "nothing"}; ${ELSEWHERE}`, 0);
+  }
+}
+
+const ELSEWHERE = "see what else answers at this address, such as a proxy";
 
 async function reached(url, options) {
   try {

@@ -1,11 +1,10 @@
-// The frame of the playground: header, navigation, the page of the address, alerts.
+// The frame of the playground: header, navigation, the page of the address.
 import { ChatPage } from "./chat/page.js";
 import { ExperimentsPage } from "./experiments/page.js";
 import { ProfilesPage } from "./profiles/page.js";
 import { CopyByHand } from "./copying.js";
 import "./dropping.js";
 import { KeyButton, KeyForm } from "./key.js";
-import { Alerts } from "./messages.js";
 import { page, rest } from "./router.js";
 import { theme, toggleTheme } from "./theme.js";
 import { html, render, useEffect, useRef } from "./ui.js";
@@ -49,8 +48,7 @@ function App() {
     <main id="main" ref=${main} tabindex="-1" class="page-${name}">
       ${found ? html`<${found.component} />` : html`<${NotFound} />`}
     </main>
-    <${CopyByHand} />
-    <${Alerts} />`;
+    <${CopyByHand} />`;
 }
 
 /** The fragment of the address is the router's, so that the link moves the focus by itself. */

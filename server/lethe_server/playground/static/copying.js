@@ -1,6 +1,6 @@
 // To the clipboard; where the browser has none for this address, to a dialog to copy from by hand.
 import { Dialog } from "./dialog.js";
-import { announce } from "./messages.js";
+import { show } from "./messages.js";
 import { html, signal } from "./ui.js";
 
 const byHand = signal(null);
@@ -16,7 +16,7 @@ export async function copy(text, what) {
     byHand.value = { text, what };
     return false;
   }
-  announce(`${what} copied.`);
+  show(`${what} copied.`);
   return true;
 }
 

@@ -1,4 +1,5 @@
 // A modal dialog, the browser's own: Escape closes it, and the focus goes back to where it was.
+import { Announcements } from "./messages.js";
 import { html, useEffect, useId, useRef } from "./ui.js";
 
 export function Dialog({ title, onClose, children }) {
@@ -11,5 +12,6 @@ export function Dialog({ title, onClose, children }) {
       <button type="button" class="quiet" onClick=${() => box.current.close()}>Close</button>
     </div>
     ${children}
+    <${Announcements} />
   </dialog>`;
 }

@@ -14,6 +14,7 @@ function toggle() {
 export const KeyButton = () =>
   html`<button
     type="button"
+    id="key-button"
     class="quiet"
     aria-expanded=${shown.value}
     aria-controls="key-form"
@@ -34,6 +35,7 @@ export function KeyForm() {
     event.preventDefault();
     setKey(field.current.value.trim());
     open.value = false;
+    document.getElementById("key-button").focus();
     announce(key.value ? "Key kept for this tab." : "Key removed.");
   }
 

@@ -1,47 +1,34 @@
-// What the page tells: politely to a screen reader, or as an alert that everybody sees.
-import { html, signal } from "./ui.js";
-
-const region = document.getElementById("announcements");
+// What the page tells, in a line: for a screen reader alone, or also for everybody to see.
+import { html } from "./ui.js";
 
 const KEPT = 8;
+const SHOWN_MS = 4000;
+
+/** Where it is told. A modal dialog has one of its own, since all else is closed to a reader then. */
+export const Announcements = () => html`<div class="announcements" role="status"></div>`;
+
+const region = () =>
+  [...document.querySelectorAll("dialog[open] > .announcements")].at(-1) ?? document.getElementById("announcements");
 
 /** Has a screen reader say something when it is done with what it says now. */
 export function announce(text) {
-  const line = document.createElement("div");
+  tell(text, "visually-hidden");
+}
+
+/** As `announce`, and shows it for a few seconds. */
+export function show(text) {
+  const line = tell(text, "notice");
+  setTimeout(() => (line.className = "visually-hidden"), SHOWN_MS);
+}
+
+function tell(text, kind) {
+  const [line, within] = [document.createElement("div"), region()];
+  line.className = kind;
   line.textContent = text;
-  region.append(line);
+  within.append(line);
   // Several that come at once are all said; what was said long ago need not be found again.
-  while (region.childElementCount > KEPT) region.firstElementChild.remove();
-}
-
-/** The alerts that are shown, the oldest first. */
-const alerts = signal([]);
-let count = 0;
-
-/** Shows an alert until it is dismissed. `kind` is "error" or "done". */
-export function alertOf(text, kind = "error") {
-  count += 1;
-  alerts.value = [
-    ...alerts.value.filter((one) => one.text !== text).slice(-3),
-    { id: count, text, kind },
-  ];
-}
-
-const dismiss = (id) => (alerts.value = alerts.value.filter((one) => one.id !== id));
-
-export function Alerts() {
-  return html`<div class="alerts">
-    ${alerts.value.map(
-      ({
-        id,
-        text,
-        kind,
-      }) => html`<div key=${id} class="alert ${kind}" role=${kind === "error" ? "alert" : "status"}>
-        <p>${text}</p>
-        <button type="button" class="quiet" aria-label="Dismiss: ${text}" onClick=${() => dismiss(id)}>✕</button>
-      </div>`,
-    )}
-  </div>`;
+  while (within.childElementCount > KEPT) within.firstElementChild.remove();
+  return line;
 }
 
 /** An error in the place where it happened. */

@@ -1,8 +1,9 @@
 // The form that begins an experiment.
 import { Problem } from "../messages.js";
-import { useFocusAfterRemoval } from "../parts/focus.js";
+import { useFocusKept } from "../parts/focus.js";
+import { useRows } from "../parts/latest.js";
 import { NameField } from "../parts/name_field.js";
-import { html, useEffect, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import * as calls from "./calls.js";
 
 let count = 0;
@@ -13,7 +14,7 @@ export function Create() {
   const [arms, setArms] = useState(() => [arm("control", "base"), arm("treated", "")]);
   const [control, setControl] = useState(() => arms[0].key);
   const [problem, setProblem] = useState(null);
-  const adding = useFocusAfterRemoval(arms.length);
+  const { box, heir } = useFocusKept();
   const change = (key, changes) => setArms(arms.map((one) => (one.key === key ? { ...one, ...changes } : one)));
   const add = () => setArms([...arms, arm(`arm-${arms.length + 1}`, "")]);
   const remove = (key) => {
@@ -33,7 +34,7 @@ export function Create() {
   };
   return html`<section class="card" aria-labelledby="create-title">
     <h2 id="create-title">Begin an experiment</h2>
-    <form class="create" onSubmit=${begin}>
+    <form class="create" ref=${box} onSubmit=${begin}>
       <${NameField} value=${name} onChange=${setName} />
       ${arms.map(
         (one, at) =>
@@ -50,7 +51,7 @@ export function Create() {
       )}
       <${Profiles} />
       <div class="buttons">
-        <button type="button" ref=${adding} onClick=${add}>Add an arm</button>
+        <button type="button" ref=${heir} onClick=${add}>Add an arm</button>
         <button class="primary">Begin</button>
       </div>
     </form>
@@ -107,13 +108,8 @@ const Arm = ({ arm, number, share, isControl, change, becomeControl, remove }) =
 
 /** What may be chosen; where the key may not list, a profile is typed. */
 function Profiles() {
-  const [names, setNames] = useState(["base"]);
-  useEffect(() => {
-    calls.profiles().then(
-      (found) => setNames(["base", ...found.map((one) => one.id)]),
-      () => {},
-    );
-  }, []);
+  const { rows = [] } = useRows(calls.profiles);
+  const names = ["base", ...rows.map((one) => one.id)];
   return html`<datalist id="profile-names">
     ${names.map((name) => html`<option key=${name} value=${name} />`)}
   </datalist>`;

@@ -1,32 +1,22 @@
 // Every experiment, and the way to another.
-import { key } from "../api.js";
 import { Problem } from "../messages.js";
 import { heads } from "../parts/heads.js";
+import { useRows } from "../parts/latest.js";
 import { plural, time } from "../parts/text.js";
-import { html, useEffect, useState } from "../ui.js";
+import { html } from "../ui.js";
 import * as calls from "./calls.js";
 import { Create } from "./create.js";
 import { Status } from "./status.js";
 
 export function List() {
-  const [experiments, setExperiments] = useState(null);
-  const [problem, setProblem] = useState(null);
-  useEffect(() => {
-    calls.list().then(
-      (found) => {
-        setExperiments(found);
-        setProblem(null);
-      },
-      (error) => setProblem(error.message),
-    );
-  }, [key.value]);
+  const { rows, problem } = useRows(calls.list);
   return html`<div class="stack experiments">
     <h1>Experiments</h1>
     <p class="lead">
       An experiment compares variants on live traffic: each unit, a user or a session, gets one arm, and each arm is
       served by one profile or by the base.
     </p>
-    ${problem && html`<${Problem} text=${problem} />`} ${experiments && html`<${Found} experiments=${experiments} />`}
+    ${problem && html`<${Problem} text=${problem} />`} ${rows && html`<${Found} experiments=${rows} />`}
     <${Create} />
   </div>`;
 }

@@ -1,7 +1,8 @@
 // One experiment, as it is at this moment.
-import { key, ROOT } from "../api.js";
+import { key, keysGiven, ROOT } from "../api.js";
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
+import { useFocusKept } from "../parts/focus.js";
 import { poll } from "../parts/polling.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -14,11 +15,12 @@ const LIVE = `Live: asked for every ${EVERY / 1000} s while all is well.`;
 export function One({ name }) {
   const [paused, setPaused] = useState(false);
   const [state, setState] = useState({});
+  useEffect(() => setState({}), [keysGiven.value]);
   useEffect(() => {
     if (paused) return undefined;
     const told = (found) => setState((before) => ({ ...found, value: found.value ?? before.value }));
     return poll((signal) => calls.report(name, signal), told, EVERY);
-  }, [name, paused, key.value]);
+  }, [name, paused, keysGiven.value]);
   const { value: report, error, seconds } = state;
   return html`<div class="stack experiment">
     <p class="back"><a href="#/experiments">All experiments</a></p>
@@ -43,6 +45,7 @@ export function One({ name }) {
 function Actions({ report, told }) {
   const [problem, setProblem] = useState(null);
   const [question, setQuestion] = useState(null);
+  const { box, heir } = useFocusKept();
   const name = report.id;
   const trying = (act) => async () => {
     setQuestion(null);
@@ -65,8 +68,8 @@ function Actions({ report, told }) {
   });
   const save = (format) => trying(async () => saveAs(`${name}.${format}`, await calls.records(name, format)));
   const dismiss = () => setQuestion(null);
-  return html`<div class="buttons">
-      <button type="button" onClick=${save("csv")}>Save as CSV</button>
+  return html`<div class="buttons" ref=${box}>
+      <button type="button" ref=${heir} onClick=${save("csv")}>Save as CSV</button>
       <button type="button" onClick=${save("jsonl")}>Save as JSON lines</button>
       ${report.status === "running" && html`<button type="button" onClick=${() => setQuestion("stop")}>Stop</button>`}
       <button type="button" class="danger" onClick=${() => setQuestion("delete")}>Delete</button>
@@ -98,16 +101,19 @@ function saveAs(file, blob) {
 
 const at = (path) => new URL(path, ROOT).href;
 
+/** A line of a command that sends a key, where the page itself has to; as the chat writes it. */
+const withKey = () => (key.value ? '\n  -H "Authorization: Bearer $LETHE_KEY" \\' : "");
+
 const HowTo = ({ name }) =>
   html`<details class="card">
     <summary>How requests take part</summary>
     <p>They name the experiment in a header, and say who asks in <code>user</code>:</p>
-    <pre tabindex="0"><code>curl ${at("v1/chat/completions")} -H 'X-Unlearning-Experiment: ${name}' \\
+    <pre tabindex="0"><code>curl ${at("v1/chat/completions")} -H 'X-Unlearning-Experiment: ${name}' \\${withKey()}
   -H 'Content-Type: application/json' \\
   -d '{"model": "MODEL", "user": "u-17", "messages": [{"role": "user", "content": "Hello"}]}'</code></pre>
     <p>What came of it is told afterwards:</p>
     <pre
       tabindex="0"
-    ><code>curl ${at(`v1/unlearning/experiments/${name}/outcomes`)} -H 'Content-Type: application/json' \\
+    ><code>curl ${at(`v1/unlearning/experiments/${name}/outcomes`)} -H 'Content-Type: application/json' \\${withKey()}
   -d '[{"unit": "u-17", "metric": "resolved", "value": true}]'</code></pre>
   </details>`;

@@ -1,13 +1,16 @@
-// Where the focus goes when what had it is removed from a list: otherwise it is nowhere.
-import { useEffect, useRef } from "../ui.js";
+// Where the focus goes when what had it is removed: otherwise it is nowhere.
+import { useLayoutEffect, useRef } from "../ui.js";
 
-/** A reference for the element that gets it; `count` is how many there are. */
-export function useFocusAfterRemoval(count) {
-  const element = useRef(null);
-  const before = useRef(count);
-  useEffect(() => {
-    if (count < before.current && document.activeElement === document.body) element.current?.focus();
-    before.current = count;
-  }, [count]);
-  return element;
+/**
+ * References: `box` for an element, and `heir` for the one that gets the focus where a rendering of
+ * the component that calls this removes what has it from the box.
+ */
+export function useFocusKept() {
+  const box = useRef(null);
+  const heir = useRef(null);
+  const had = box.current?.contains(document.activeElement);
+  useLayoutEffect(() => {
+    if (had && document.activeElement === document.body) heir.current?.focus();
+  });
+  return { box, heir };
 }

@@ -7,7 +7,7 @@ const NAME = new RegExp(`^${PATTERN}$`);
 
 export const isSpelledRight = (text) => NAME.test(text);
 
-export const NameField = ({ value, onChange, disabled = false }) =>
+export const NameField = ({ value, onChange, readonly = false }) =>
   html`<label class="name">
     <span>Name</span>
     <input
@@ -16,7 +16,7 @@ export const NameField = ({ value, onChange, disabled = false }) =>
       pattern=${PATTERN}
       title=${SPELLING}
       value=${value}
-      disabled=${disabled}
+      readonly=${readonly}
       onInput=${(event) => onChange(event.target.value)}
     />
   </label>`;

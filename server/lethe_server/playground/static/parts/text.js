@@ -14,9 +14,12 @@ export function seconds(count) {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
+// To three places, and so that small ones keep two digits that say something.
 export function number(value) {
   if (value === null || value === undefined) return "";
-  return Math.abs(value) < 1000 ? value.toFixed(3) : value.toExponential(2);
+  const size = Math.abs(value);
+  if (size > 0 && size < 0.01) return value.toPrecision(2);
+  return size < 1000 ? value.toFixed(3) : value.toExponential(2);
 }
 
 export const interval = (ends) => (ends ? `${number(ends[0])} to ${number(ends[1])}` : "");

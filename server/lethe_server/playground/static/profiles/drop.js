@@ -2,20 +2,21 @@
 import { held, useDrops } from "../dropping.js";
 import { Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
-import { useFocusAfterRemoval } from "../parts/focus.js";
+import { useFocusKept } from "../parts/focus.js";
 import { NameField } from "../parts/name_field.js";
 import { bytes, seconds, short } from "../parts/text.js";
 import { html, useRef, useState } from "../ui.js";
-import { isName } from "./naming.js";
 import * as uploads from "./uploads.js";
 
 export function Drop() {
   useDrops(uploads.addFiles);
   const jobs = uploads.jobs.value;
-  const ready = jobs.filter((job) => job.state === "ready" && isName(job.name));
-  return html`<section class="card drop" aria-labelledby="drop-title">
+  const ready = uploads.ready();
+  const inTurn = uploads.inTurn.value;
+  const { box, heir } = useFocusKept();
+  return html`<section class="card drop" ref=${box} aria-labelledby="drop-title">
     <h2 id="drop-title">Upload</h2>
-    <${Zone} count=${jobs.length} />
+    <${Zone} button=${heir} />
     ${
       jobs.length > 0 &&
       html`<ul class="jobs">
@@ -23,9 +24,11 @@ export function Drop() {
       </ul>`
     }
     ${
-      ready.length > 1 &&
+      (inTurn || ready.length > 1) &&
       html`<p>
-        <button type="button" class="primary" onClick=${() => inTurn(ready)}>Upload all ${ready.length}</button>
+        <button type="button" class="primary" aria-disabled=${inTurn} onClick=${uploads.startAll}>
+          ${inTurn ? "Uploading all …" : `Upload all ${ready.length}`}
+        </button>
       </p>`
     }
     <${Elsewhere} />
@@ -33,12 +36,7 @@ export function Drop() {
   </section>`;
 }
 
-async function inTurn(jobs) {
-  for (const job of jobs) await uploads.start(job.key);
-}
-
-function Zone({ count }) {
-  const button = useFocusAfterRemoval(count);
+function Zone({ button }) {
   const picker = useRef(null);
   const picked = (event) => {
     uploads.addFiles(event.target.files);
@@ -62,19 +60,22 @@ function Zone({ count }) {
 const WORKING = new Set(["checking", "asking", "sending", "loading"]);
 
 function Job({ job }) {
+  const { box, heir } = useFocusKept();
   const busy = WORKING.has(job.state);
   const from = job.file ? `${job.file.name}, ${bytes(job.file.size)}` : job.source;
   const submitted = (event) => {
     event.preventDefault();
     uploads.start(job.key);
   };
-  if (job.state === "done") return html`<${Done} job=${job} from=${from} />`;
-  return html`<li class="job ${job.state}">
+  if (job.state === "done") return html`<${Done} job=${job} from=${from} box=${box} link=${heir} />`;
+  return html`<li class="job ${job.state}" ref=${box}>
     <form onSubmit=${submitted}>
       <span class="from">${from}</span>
-      <${NameField} value=${job.name} disabled=${busy} onChange=${(name) => uploads.change(job.key, { name })} />
+      <${NameField} value=${job.name} readonly=${busy} onChange=${(name) => uploads.change(job.key, { name })} />
       <span class="buttons">
-        ${!busy && html`<button class="primary">${job.state === "failed" ? "Try again" : "Upload"}</button>`}
+        <button class="primary" ref=${heir} aria-disabled=${busy}>
+          ${job.state === "failed" ? "Try again" : "Upload"}
+        </button>
         ${
           !busy &&
           html`<button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>
@@ -91,10 +92,10 @@ function Job({ job }) {
   </li>`;
 }
 
-const Done = ({ job, from }) =>
-  html`<li class="job done">
+const Done = ({ job, from, box, link }) =>
+  html`<li class="job done" ref=${box}>
     <p>
-      <strong>✓ <a href="#/profiles/${job.name}">${job.name}</a></strong> serves${" "}
+      <strong>✓ <a ref=${link} href="#/profiles/${job.name}">${job.name}</a></strong> serves${" "}
       <code>${short(job.digest)}</code>, from ${from}.
     </p>
     <button type="button" class="quiet" onClick=${() => uploads.remove(job.key)}>

@@ -1,5 +1,5 @@
 // What was measured of a profile: the worst first, each number with its interval and anchors.
-import { ROOT } from "../api.js";
+import { key, ROOT } from "../api.js";
 import { drawn, Forest, Legend, scale, SHARE } from "../parts/forest.js";
 import { interval, number, plural, short } from "../parts/text.js";
 import { html } from "../ui.js";
@@ -19,7 +19,10 @@ const None = ({ name }) =>
       digest.
     </p>
     <p>Measure it, in minutes, and attach what comes out:</p>
-    <pre tabindex="0"><code>lethe eval --url ${SERVER} --profile ${name} --suite capitals --attach</code></pre>`;
+    <pre tabindex="0"><code>${withKey()}lethe eval --url ${SERVER} --profile ${name} --suite capitals --attach</code></pre>`;
+
+/** Where the page has to send a key, the command has to as well. */
+const withKey = () => (key.value ? "LETHE_API_KEY=$LETHE_KEY " : "");
 
 const SERVER = ROOT.href.replace(/\/$/, "");
 

@@ -1,6 +1,6 @@
 // An operator's own names and values for a profile.
 import { announce, Problem } from "../messages.js";
-import { useFocusAfterRemoval } from "../parts/focus.js";
+import { useFocusKept } from "../parts/focus.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
 import * as calls from "./calls.js";
 
@@ -12,7 +12,7 @@ export function Labels({ profile, load }) {
   const [rows, setRows] = useState(() => rowsOf(profile.labels));
   const [problem, setProblem] = useState(null);
   const last = useRef(null);
-  const adding = useFocusAfterRemoval(rows.length);
+  const { box, heir } = useFocusKept();
   const known = JSON.stringify(profile.labels);
   useEffect(() => setRows(rowsOf(profile.labels)), [known]);
 
@@ -21,8 +21,10 @@ export function Labels({ profile, load }) {
     setRows([...rows, row(["", ""])]);
     requestAnimationFrame(() => last.current?.focus());
   };
+  const nothingNew = JSON.stringify(Object.fromEntries(rows.map(pair))) === known;
   const save = async (event) => {
     event.preventDefault();
+    if (nothingNew) return;
     try {
       await calls.mark(profile.id, { labels: labelsOf(rows) });
       setProblem(null);
@@ -34,7 +36,7 @@ export function Labels({ profile, load }) {
   };
   return html`<section class="card" aria-labelledby="labels-title">
     <h2 id="labels-title">Labels</h2>
-    <form class="labels" onSubmit=${save}>
+    <form class="labels" ref=${box} onSubmit=${save}>
       ${!rows.length && html`<p class="note">It has none.</p>`}
       ${rows.map(
         ({ key, name, value }, at) =>
@@ -64,10 +66,8 @@ export function Labels({ profile, load }) {
           </div>`,
       )}
       <div class="buttons">
-        <button type="button" ref=${adding} onClick=${add}>Add a label</button>
-        <button class="primary" disabled=${JSON.stringify(Object.fromEntries(rows.map(pair))) === known}>
-          Save labels
-        </button>
+        <button type="button" ref=${heir} onClick=${add}>Add a label</button>
+        <button class="primary" aria-disabled=${nothingNew}>Save labels</button>
       </div>
     </form>
     ${problem && html`<${Problem} text=${problem} />`}

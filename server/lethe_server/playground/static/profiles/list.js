@@ -1,10 +1,10 @@
 // Every profile that the key may see.
-import { key } from "../api.js";
 import { Problem } from "../messages.js";
 import { Digest } from "../parts/digest.js";
 import { heads } from "../parts/heads.js";
+import { useRows } from "../parts/latest.js";
 import { bytes, plural, time } from "../parts/text.js";
-import { html, useEffect, useState } from "../ui.js";
+import { html, useState } from "../ui.js";
 import { Badge, useEvidence } from "./badge.js";
 import * as calls from "./calls.js";
 import { Drop } from "./drop.js";
@@ -16,26 +16,14 @@ const AT_ONCE = 50; // rows; of each that is shown its evidence is asked for
 
 export function List() {
   const names = arrived.value;
-  const [profiles, setProfiles] = useState(null);
-  const [error, setError] = useState(null);
-  const load = async () => {
-    try {
-      setProfiles(await calls.list());
-      setError(null);
-    } catch (problem) {
-      setError(problem.message);
-    }
-  };
-  useEffect(() => {
-    load();
-  }, [names, key.value]);
+  const { rows, problem, load } = useRows(calls.list, [names]);
   return html`<div class="stack profiles">
     <header class="head">
       <h1>Profiles</h1>
       <button type="button" class="quiet" onClick=${load}>Refresh</button>
     </header>
     <${Drop} />
-    ${error && html`<${Problem} text=${error} />`} ${profiles && html`<${Found} profiles=${profiles} fresh=${names} />`}
+    ${problem && html`<${Problem} text=${problem} />`} ${rows && html`<${Found} profiles=${rows} fresh=${names} />`}
   </div>`;
 }
 

@@ -1,8 +1,10 @@
 // One profile: what it is, what was measured of it, what its name meant before.
-import { key } from "../api.js";
+import { keysGiven } from "../api.js";
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { Digest } from "../parts/digest.js";
+import { useFocusKept } from "../parts/focus.js";
+import { useLatest } from "../parts/latest.js";
 import { bytes, plural, time } from "../parts/text.js";
 import { html, useEffect, useState } from "../ui.js";
 import * as calls from "./calls.js";
@@ -15,12 +17,14 @@ import { Versions } from "./versions.js";
 
 export function One({ name }) {
   const [state, setState] = useState({});
-  const load = async () => setState(await everything(name));
+  const { box, heir } = useFocusKept();
+  const latest = useLatest();
+  const load = () => latest(everything(name), setState);
   useEffect(() => {
     load();
-  }, [name, key.value]);
+  }, [name, keysGiven.value]);
   const { profile, versions, error, hidden, deleted } = state;
-  return html`<div class="stack profile">
+  return html`<div class="stack profile" ref=${box}>
     <p class="back"><a href="#/profiles">All profiles</a></p>
     <header class="head">
       <h1>${name}</h1>
@@ -28,13 +32,18 @@ export function One({ name }) {
       ${profile && html`<${Actions} profile=${profile} load=${load} />`}
     </header>
     ${error && html`<${Problem} text=${error} />`}
-    ${deleted && html`<p class="gone">This name was deleted. Roll back to a version below, and it is as it was.</p>`}
+    ${deleted && html`<${Gone} notice=${heir} />`}
     ${profile && html`<${Summary} profile=${profile} /><${Evidence} profile=${profile} />`}
     ${profile && html`<${Origin} profile=${profile} /><${Labels} profile=${profile} load=${load} />`}
     ${versions && html`<${Versions} name=${name} versions=${versions} profile=${profile} load=${load} />`}
     ${hidden && html`<p class="note">Its versions are not shown: ${hidden}</p>`}
   </div>`;
 }
+
+const Gone = ({ notice }) =>
+  html`<p class="gone" ref=${notice} tabindex="-1">
+    This name was deleted. Roll back to a version below, and it is as it was.
+  </p>`;
 
 /** A name that was deleted has versions, and no profile; some keys may see a profile alone. */
 async function everything(name) {

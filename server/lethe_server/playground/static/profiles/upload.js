@@ -1,5 +1,5 @@
 // Sends a file to the server and tells how far it is, which fetch cannot.
-import { ApiError, key, messageIn, ROOT } from "../api.js";
+import { ApiError, documentOf, key, messageIn, ROOT } from "../api.js";
 import { only, path } from "./calls.js";
 
 /**
@@ -12,9 +12,9 @@ import { only, path } from "./calls.js";
  * @returns the profile's document.
  * @throws ApiError, or a DOMException where `signal` aborted it.
  */
-export function upload(name, file, current, told, signal) {
-  return new Promise((resolve, reject) => {
-    const call = new XMLHttpRequest();
+export async function upload(name, file, current, told, signal) {
+  const call = new XMLHttpRequest();
+  await new Promise((resolve, reject) => {
     const began = performance.now();
     call.open("PUT", new URL(path(name), ROOT));
     if (key.value) call.setRequestHeader("Authorization", `Bearer ${key.value}`);
@@ -22,17 +22,17 @@ export function upload(name, file, current, told, signal) {
     for (const [header, value] of Object.entries(only(current))) call.setRequestHeader(header, value);
     call.upload.onprogress = ({ loaded }) => told(progress(loaded, file.size, began));
     call.upload.onload = () => told({ sent: file.size, total: file.size, seconds: 0 });
-    call.onload = () => (call.status < 300 ? resolve(JSON.parse(call.response)) : reject(refusal(call)));
+    call.onload = resolve;
     call.onerror = () => reject(new ApiError(BROKEN, 0));
     call.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
     signal.addEventListener("abort", () => call.abort());
     call.send(file);
   });
+  if (call.status < 300) return documentOf(call.response);
+  throw new ApiError(messageIn(call.response) || `The server answered ${call.status}.`, call.status);
 }
 
 const BROKEN = "The connection ended before the server answered; see whether it runs, then try again.";
-
-const refusal = (call) => new ApiError(messageIn(call.response) || `The server answered ${call.status}.`, call.status);
 
 function progress(sent, total, began) {
   const passed = (performance.now() - began) / 1000;

@@ -9,7 +9,7 @@ import { announce } from "../messages.js";
 import { short } from "../parts/text.js";
 import { signal } from "../ui.js";
 import * as calls from "./calls.js";
-import { nameOf } from "./naming.js";
+import { isName, nameOf } from "./naming.js";
 import { sha256, upload } from "./upload.js";
 
 export const jobs = signal([]);
@@ -41,9 +41,29 @@ export function remove(key) {
 
 export const cancel = (key) => cancels.get(key)?.abort();
 
-export function start(key) {
+const CAN_START = new Set(["ready", "failed"]);
+
+/** Begins a job, unless it is on its way already, or gone. */
+export async function start(key) {
+  if (!CAN_START.has(find(key)?.state)) return;
   change(key, { before: undefined });
-  return look(key);
+  await look(key);
+}
+
+/** Whether `startAll` is at work. */
+export const inTurn = signal(false);
+
+/** Those that `startAll` would begin now. */
+export const ready = () => jobs.value.filter(isReady);
+
+const isReady = (job) => job?.state === "ready" && isName(job.name);
+
+/** Begins what is ready now, one after the other, each as it is when its turn comes. */
+export async function startAll() {
+  if (inTurn.value) return;
+  inTurn.value = true;
+  for (const { key } of ready()) if (isReady(find(key))) await start(key);
+  inTurn.value = false;
 }
 
 // Looks whether the name is taken, and asks before it would mean something else.

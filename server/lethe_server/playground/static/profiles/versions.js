@@ -2,6 +2,7 @@
 import { announce, Problem } from "../messages.js";
 import { Confirm } from "../parts/confirm.js";
 import { Digest } from "../parts/digest.js";
+import { useFocusKept } from "../parts/focus.js";
 import { heads } from "../parts/heads.js";
 import { short, time } from "../parts/text.js";
 import { html, useState } from "../ui.js";
@@ -12,6 +13,7 @@ const ACTIONS = { put: "uploaded", rollback: "rolled back", delete: "deleted", f
 export function Versions({ name, versions, profile, load }) {
   const [wanted, setWanted] = useState(null);
   const [problem, setProblem] = useState(null);
+  const { box, heir } = useFocusKept();
   const current = profile?.digest;
   const rollBack = async () => {
     setWanted(null);
@@ -24,8 +26,8 @@ export function Versions({ name, versions, profile, load }) {
     }
     await load();
   };
-  return html`<section class="card" aria-labelledby="versions-title">
-    <h2 id="versions-title">Versions</h2>
+  return html`<section class="card" ref=${box} aria-labelledby="versions-title">
+    <h2 id="versions-title" ref=${heir} tabindex="-1">Versions</h2>
     ${problem && html`<${Problem} text=${problem} />`}
     <div class="table-scroll" role="group" tabindex="0" aria-labelledby="versions-title">
       <table class="list versions">
